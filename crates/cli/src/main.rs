@@ -1,0 +1,2 @@
+//! The `wix-visitor` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Keeps Wix visitors in an SQLite database.

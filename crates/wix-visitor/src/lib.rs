@@ -1,0 +1,1 @@
+//! Gets, keeps, renews and uses the tokens of Wix Headless visitors.
