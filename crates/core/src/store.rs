@@ -1,0 +1,171 @@
+//! The store contract: two methods, and what they must keep.
+//!
+//! A store keeps one small value per visitor and replaces it atomically. It sees bytes; what they mean is the flow's
+//! business. **The MUSTs**, each of which is a function of the testkit's conformance suite:
+//!
+//! 1. [`compare_exchange`](TokenStore::compare_exchange) is atomic against every other handle, process and instance that
+//!    uses the same store.
+//! 2. A record is kept at least for the `keep` that came with its last write. After that the store *may* drop it, never
+//!    must. Nothing else expires, so no clock, right or wrong, makes a live visitor vanish.
+//! 3. Bytes come back exactly, up to 64 KiB ([`Stored::MAX_BYTES`]), whatever they are.
+//! 4. After `Ok`, the write survives what the store promises to survive (its documentation says what: a process crash,
+//!    power loss, a failover), and no crash leaves half a record.
+//! 5. A load, and the record inside a conflict, come from the primary, never from a replica that may lag.
+//! 6. Errors have the right [kind](crate::StoreErrorKind). A record that cannot be read is *corrupt*, never "no record".
+//! 7. Every operation ends within a deadline. A dead server is an error in that time, never a hang.
+//! 8. A write reported as *unknown* may still be applied later. Repeating it with the same etag and bytes is safe: a
+//!    conflict that shows the very etag one tried to write means it was applied.
+//!
+//! There is no delete: to forget a visitor is to swap in a tombstone.
+//!
+//! # A complete store
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::sync::Mutex;
+//! use std::time::Duration;
+//! use wix_visitor_core::{Etag, Exchange, StoreError, StoreKey, Stored, TokenStore, async_trait};
+//!
+//! #[derive(Debug, Default)]
+//! struct Shelf(Mutex<HashMap<StoreKey, Stored>>);
+//!
+//! #[async_trait]
+//! impl TokenStore for Shelf {
+//!     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+//!         Ok(self.0.lock().unwrap_or_else(|p| p.into_inner()).get(key).cloned())
+//!     }
+//!
+//!     async fn compare_exchange(
+//!         &self, key: &StoreKey, expected: Option<&Etag>, new: &Stored, _keep: Duration,
+//!     ) -> Result<Exchange, StoreError> {
+//!         let mut shelf = self.0.lock().unwrap_or_else(|p| p.into_inner());
+//!         let standing = shelf.get(key);
+//!         if standing.map(|s| &s.etag) != expected {
+//!             return Ok(Exchange::Conflict(standing.cloned()));
+//!         }
+//!         shelf.insert(key.clone(), new.clone());
+//!         Ok(Exchange::Swapped)
+//!     }
+//! }
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::error::StoreError;
+use crate::key::StoreKey;
+
+/// 128 random bits that name one version of a record. Never reused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Etag(u128);
+
+impl Etag {
+    /// The etag made of these bits.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The bits.
+    pub const fn to_bits(self) -> u128 {
+        self.0
+    }
+
+    /// As 16 bytes, most significant first: the form stores are expected to write.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// From the 16 bytes of [`to_bytes`](Self::to_bytes).
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+}
+
+impl fmt::Debug for Etag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Etag({:032x})", self.0)
+    }
+}
+
+/// One version of a record, as a store keeps it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The name of this version.
+    pub etag: Etag,
+    /// The record, encoded. Holds secrets.
+    pub bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// The most bytes a record may have: 64 KiB.
+    pub const MAX_BYTES: usize = 64 * 1024;
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored")
+            .field("etag", &self.etag)
+            .field("bytes", &format_args!("{} bytes", self.bytes.len()))
+            .finish()
+    }
+}
+
+/// The answer of [`TokenStore::compare_exchange`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// The new version stands.
+    Swapped,
+    /// Another version stands, unchanged by this call; `None` if there is no record.
+    Conflict(Option<Stored>),
+}
+
+/// Keeps records: see the [module's documentation](self) for what an implementation must hold.
+///
+/// Used as `Arc<dyn TokenStore>`. Later releases add methods with defaults only.
+#[async_trait]
+pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
+    /// The record that stands, or `None` if there is none.
+    ///
+    /// # Errors
+    /// A [`StoreError`] within the store's deadline. Never `None` for a record that could not be read.
+    async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError>;
+
+    /// Puts `new` in place of the version `expected` (`None`: of no record), atomically, and keeps it at least for `keep`.
+    ///
+    /// # Errors
+    /// A [`StoreError`] within the store's deadline; of the kind *unknown* if the write may have been applied.
+    async fn compare_exchange(
+        &self,
+        key: &StoreKey,
+        expected: Option<&Etag>,
+        new: &Stored,
+        keep: Duration,
+    ) -> Result<Exchange, StoreError>;
+}
+
+macro_rules! forward {
+    ($pointer:ident) => {
+        #[async_trait]
+        impl<S: TokenStore + ?Sized> TokenStore for $pointer<S> {
+            async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+                (**self).load(key).await
+            }
+
+            async fn compare_exchange(
+                &self,
+                key: &StoreKey,
+                expected: Option<&Etag>,
+                new: &Stored,
+                keep: Duration,
+            ) -> Result<Exchange, StoreError> {
+                (**self).compare_exchange(key, expected, new, keep).await
+            }
+        }
+    };
+}
+
+forward!(Arc);
+forward!(Box);
