@@ -1,5 +1,7 @@
 //! Whatever is in the database's place: a clear error of the right kind, and nothing lost.
 
+#![allow(clippy::unwrap_used)] // the helpers too are tests
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
