@@ -45,8 +45,6 @@ pub(crate) struct Driver {
     pub(crate) tasks: TaskTracker,
     /// No new grants.
     pub(crate) closing: CancellationToken,
-    /// No more attempts at saving.
-    pub(crate) abandoned: CancellationToken,
 }
 
 impl Driver {
@@ -254,10 +252,7 @@ impl Driver {
             let entry = &saving.entry;
             let mut pause = SAVE_FIRST;
             while entry.is_unsaved() {
-                tokio::select! {
-                    () = driver.clock.sleep(if driver.closing.is_cancelled() { SAVE_FIRST } else { pause }) => {}
-                    () = driver.abandoned.cancelled() => return,
-                }
+                driver.clock.sleep(if driver.closing.is_cancelled() { SAVE_FIRST } else { pause }).await;
                 pause = (pause * 2).min(SAVE_MOST);
                 if let Ok(mut flight) = driver.board(entry, Goal::Save) {
                     // An end without a word is one more failed attempt.

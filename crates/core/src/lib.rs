@@ -8,8 +8,10 @@ mod error;
 mod events;
 mod key;
 mod policy;
-mod protocol;
-mod record;
+#[doc(hidden)] // open to checkers and simulations; no promise of stability
+pub mod protocol;
+#[doc(hidden)] // likewise
+pub mod record;
 mod secret;
 pub mod store;
 mod tokens;

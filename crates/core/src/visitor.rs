@@ -288,10 +288,10 @@ impl Visitor {
             return None;
         }
         let header = snapshot.header.as_ref()?;
-        if let Goal::Replace(rejected) = goal {
-            if header.as_bytes() == rejected.expose().as_bytes() {
-                return None;
-            }
+        if let Goal::Replace(rejected) = goal
+            && header.as_bytes() == rejected.expose().as_bytes()
+        {
+            return None;
         }
         if snapshot.schedule.is_due(now) {
             self.renew_meanwhile();

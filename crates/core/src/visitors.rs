@@ -108,8 +108,7 @@ impl Visitors {
     /// again.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`]-like trouble as [`ErrorKind::Unavailable`]: tokens that are not in the store yet would be lost with
-    /// this process.
+    /// [`ErrorKind::Unavailable`] if tokens are not in the store yet, which would be lost with this process.
     pub async fn shutdown(&self) -> Result<(), Error> {
         self.driver.closing.cancel();
         self.driver.tasks.close();
@@ -196,7 +195,6 @@ impl VisitorsBuilder {
             events: broadcast::Sender::new(EVENTS),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            abandoned: CancellationToken::new(),
         };
         Ok(Visitors { driver: Arc::new(driver), entries: Arc::new(entries) })
     }

@@ -58,7 +58,7 @@ pub enum Action {
     /// Load the record; answer [`Input::Loaded`] or [`Input::StoreFailed`].
     Load,
     /// Swap; answer [`Input::Swapped`], [`Input::Conflict`] or [`Input::StoreFailed`].
-    Swap(Swap),
+    Swap(Box<Swap>),
     /// Send a grant, now, and give up on it after `timeout`; answer [`Input::Granted`].
     Grant {
         /// What to ask.
@@ -361,7 +361,7 @@ impl Turn<'_> {
         self.drop_alternates(dropped);
         let swap = self.swap(expected, record, self.flight.granted);
         self.flight.phase = Phase::PuttingBack(swap.clone());
-        Action::Swap(swap)
+        Action::Swap(Box::new(swap))
     }
 
     fn adopt(&mut self, seen: Option<Seen>) {
@@ -496,7 +496,7 @@ impl Turn<'_> {
         self.flight.watch.claim = Some((nonce, since.monotonic));
         let swap = self.swap(expected, record.claimed(Some(nonce)), false);
         self.flight.phase = Phase::Claiming { swap: swap.clone(), since, tries };
-        Action::Swap(swap)
+        Action::Swap(Box::new(swap))
     }
 
     /// The claim stands. Is there still time to use it?
@@ -560,7 +560,7 @@ impl Turn<'_> {
         self.flight.held = Some(Held { record: settled.record.clone(), etag: None, seen: self.now });
         let swap = self.swap(Some(claim.etag), settled.record, true);
         self.flight.phase = Phase::Committing(swap.clone());
-        Action::Swap(swap)
+        Action::Swap(Box::new(swap))
     }
 
     fn failed(&mut self, claim: Seen, grant: &Grant, error: &GrantError) -> Action {
@@ -621,7 +621,7 @@ impl Turn<'_> {
     fn release(&mut self, etag: Etag, record: Record, result: Result<(), Error>) -> Action {
         let swap = self.swap(Some(etag), record, false);
         self.flight.phase = Phase::Releasing { swap: swap.clone(), result };
-        Action::Swap(swap)
+        Action::Swap(Box::new(swap))
     }
 
     /// The tokens serve from memory; the store has to wait.

@@ -103,10 +103,10 @@ pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestam
     trouble.pause += Duration::from_millis(jitter % quarter.saturating_add(1));
     trouble.until = now + trouble.pause;
     let mut record = Record { claim: None, trouble: Some(trouble), ..claimed.clone() };
-    if error.failure == GrantFailure::Doubtful {
-        if let Standing::Held(chain) = &mut record.standing {
-            chain.doubt = Some(doubted(chain.doubt, now));
-        }
+    if error.failure == GrantFailure::Doubtful
+        && let Standing::Held(chain) = &mut record.standing
+    {
+        chain.doubt = Some(doubted(chain.doubt, now));
     }
     record
 }
@@ -176,11 +176,12 @@ mod tests {
     use base64::Engine as _;
 
     fn reply(access: &str, refresh: Option<&str>, expires_in: Option<u64>) -> GrantReply {
-        let mut reply = GrantReply::default();
-        reply.access_token = Some(access.into());
-        reply.refresh_token = refresh.map(Into::into);
-        reply.expires_in = expires_in.map(Duration::from_secs);
-        reply
+        GrantReply {
+            access_token: Some(access.into()),
+            refresh_token: refresh.map(Into::into),
+            expires_in: expires_in.map(Duration::from_secs),
+            request_id: None,
+        }
     }
 
     fn renew(claimed: &Record, used: &str, reply: &GrantReply) -> Record {

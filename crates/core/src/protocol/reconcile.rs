@@ -67,16 +67,17 @@ pub fn reconcile(mine: &Held, theirs: Option<&Record>, now: Now, policy: &Policy
         }
         return Reconciled::Put { record, dropped };
     }
-    if same_lineage && !(saved && my_version.generation < their_version.generation) {
-        if let (Some(ours), Standing::Held(chain)) = (mine.record.chain(), &theirs.standing) {
-            let main = ours.tokens.refresh.as_ref().filter(|token| !ours.refused && !chain.knows(&token.value));
-            if main.is_some() {
-                let mut joined = chain.clone();
-                let dropped = joined.keep_aside(ours.refresh_tokens().into_iter().take(1));
-                if joined.alternates != chain.alternates {
-                    let record = Record { standing: Standing::Held(joined), ..theirs.clone() };
-                    return Reconciled::Join { record, dropped };
-                }
+    if same_lineage
+        && !(saved && my_version.generation < their_version.generation)
+        && let (Some(ours), Standing::Held(chain)) = (mine.record.chain(), &theirs.standing)
+    {
+        let main = ours.tokens.refresh.as_ref().filter(|token| !ours.refused && !chain.knows(&token.value));
+        if main.is_some() {
+            let mut joined = chain.clone();
+            let dropped = joined.keep_aside(ours.refresh_tokens().into_iter().take(1));
+            if joined.alternates != chain.alternates {
+                let record = Record { standing: Standing::Held(joined), ..theirs.clone() };
+                return Reconciled::Join { record, dropped };
             }
         }
     }
@@ -89,16 +90,16 @@ pub fn newer(mine: &Record, theirs: &Record, now: Timestamp) -> bool {
     if my.lineage == their.lineage {
         return my.generation > their.generation;
     }
-    if let Some(replaced) = mine.chain().and_then(|chain| chain.replaces) {
-        if replaced.lineage == their.lineage {
-            return their.generation <= replaced.generation;
-        }
+    if let Some(replaced) = mine.chain().and_then(|chain| chain.replaces)
+        && replaced.lineage == their.lineage
+    {
+        return their.generation <= replaced.generation;
     }
-    if let Some(chain) = theirs.chain() {
-        if let Some(replaced) = chain.replaces.filter(|replaced| replaced.lineage == my.lineage) {
-            let age = now.since(chain.began).max(chain.began.since(now));
-            return my.generation > replaced.generation && age < YOUNG;
-        }
+    if let Some(chain) = theirs.chain()
+        && let Some(replaced) = chain.replaces.filter(|replaced| replaced.lineage == my.lineage)
+    {
+        let age = now.since(chain.began).max(chain.began.since(now));
+        return my.generation > replaced.generation && age < YOUNG;
     }
     mine.epoch > theirs.epoch
 }
