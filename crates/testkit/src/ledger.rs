@@ -44,11 +44,7 @@ pub fn note_secret(secret: &str) {
 ///
 /// The prefix is cut to eight characters, so that any 16 characters in a row of the key are found only where the key leaked.
 pub fn secret_key(label: &str) -> String {
-    let prefix: String = label
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(8)
-        .collect();
+    let prefix: String = label.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     let key = format!("{prefix}-{}", random::hex_digits::<16>());
     note_secret(&key);
     key
@@ -67,18 +63,13 @@ impl Ledger {
         options.append(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Self {
-            file: Mutex::new(options.open(directory.join(name))?),
-        })
+        Ok(Self { file: Mutex::new(options.open(directory.join(name))?) })
     }
 
     fn note(&self, secret: &str) -> std::io::Result<()> {
         // One write per line: a process that dies leaves whole lines.
         let line = format!("{secret}\n");
-        self.file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write_all(line.as_bytes())
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
     }
 }
 
@@ -101,15 +92,8 @@ mod tests {
         let ledger = Ledger::create(directory.path()).unwrap();
         ledger.note("first").unwrap();
         ledger.note("second").unwrap();
-        let file = std::fs::read_dir(directory.path())
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            std::fs::read_to_string(file.path()).unwrap(),
-            "first\nsecond\n"
-        );
+        let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap();
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "first\nsecond\n");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -26,10 +26,7 @@ pub(super) struct Done {
 
 impl From<Reply> for Done {
     fn from(reply: Reply) -> Self {
-        Self {
-            reply,
-            note: Note::default(),
-        }
+        Self { reply, note: Note::default() }
     }
 }
 

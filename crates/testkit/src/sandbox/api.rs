@@ -51,11 +51,7 @@ impl Call {
     fn is_write(self) -> bool {
         matches!(
             self,
-            Self::AddToCart
-                | Self::UpdateQuantity
-                | Self::RemoveItems
-                | Self::DeleteCart
-                | Self::CreateCheckout
+            Self::AddToCart | Self::UpdateQuantity | Self::RemoveItems | Self::DeleteCart | Self::CreateCheckout
         )
     }
 }
@@ -76,52 +72,31 @@ pub(super) fn call(state: &mut State, context: &Context, asked: &Asked) -> Done 
     if call.is_write() && reply.status == 200 {
         reply = reply.header("x-wix-consistent", random::hex_digits::<12>());
     }
-    Done {
-        reply,
-        note: Note {
-            identity: Some(identity),
-            ..Note::default()
-        },
-    }
+    Done { reply, note: Note { identity: Some(identity), ..Note::default() } }
 }
 
 /// The identity whose live token the request carries.
 fn caller(state: &State, context: &Context, asked: &Asked) -> Result<String, Box<Done>> {
     let turned_away = |identity, reply| {
-        Box::new(Done {
-            reply,
-            note: Note {
-                outcome: Outcome::Unauthorized,
-                identity,
-                ..Note::default()
-            },
-        })
+        Box::new(Done { reply, note: Note { outcome: Outcome::Unauthorized, identity, ..Note::default() } })
     };
     let unauthorized = |why| Reply::application_error(401, "UNAUTHENTICATED", why);
     let Some(presented) = asked.access.as_deref().filter(|token| !token.is_empty()) else {
-        return Err(turned_away(
-            None,
-            unauthorized("the request carries no access token"),
-        ));
+        return Err(turned_away(None, unauthorized("the request carries no access token")));
     };
     let known = state.access(presented);
     match known {
         Some(access) if access.is_live(context.now_ms) => Ok(access.identity.clone()),
         // What has the form of a token may be one that expired long ago and was cleared away.
-        None if !token::looks_like_access(presented) => Err(turned_away(
-            None,
-            unauthorized("this is no access token of the sandbox"),
-        )),
+        None if !token::looks_like_access(presented) => {
+            Err(turned_away(None, unauthorized("this is no access token of the sandbox")))
+        }
         _ => Err(turned_away(
             known.map(|access| access.identity.clone()),
             match &context.switches.dead_token {
                 DeadToken::Unauthorized => unauthorized("the access token has expired"),
-                DeadToken::MetaSiteNotFound => {
-                    Reply::application_error(400, "WDE0117", "WDE0117: MetaSite not found")
-                }
-                DeadToken::Other { status, body } => {
-                    Reply::raw(*status, "application/json", body.clone())
-                }
+                DeadToken::MetaSiteNotFound => Reply::application_error(400, "WDE0117", "WDE0117: MetaSite not found"),
+                DeadToken::Other { status, body } => Reply::raw(*status, "application/json", body.clone()),
             },
         )),
     }
@@ -132,22 +107,11 @@ fn body(asked: &Asked) -> Result<Value, Reply> {
     if asked.body.is_empty() {
         return Ok(json!({}));
     }
-    serde_json::from_slice(&asked.body).map_err(|error| {
-        Reply::application_error(
-            400,
-            "INVALID_JSON",
-            &format!("the body is not JSON: {error}"),
-        )
-    })
+    serde_json::from_slice(&asked.body)
+        .map_err(|error| Reply::application_error(400, "INVALID_JSON", &format!("the body is not JSON: {error}")))
 }
 
-fn answer(
-    call: Call,
-    state: &mut State,
-    context: &Context,
-    caller: &str,
-    body: &Value,
-) -> Result<Reply, Reply> {
+fn answer(call: Call, state: &mut State, context: &Context, caller: &str, body: &Value) -> Result<Reply, Reply> {
     let gone = || Reply::application_error(401, "UNAUTHENTICATED", "the visitor is not known");
     match call {
         Call::Products => return Ok(catalog::query(body)),
@@ -161,10 +125,7 @@ fn answer(
         return match call {
             Call::Cart => {
                 let cart = identity.cart.as_ref().ok_or_else(no_cart)?;
-                Ok(Reply::json(
-                    200,
-                    &cart.show(&owner(identity.subject, caller)),
-                ))
+                Ok(Reply::json(200, &cart.show(&owner(identity.subject, caller))))
             }
             Call::RedirectSession => redirect_session(&identity.checkouts, context, body),
             _ => member(identity.subject, caller),
@@ -223,11 +184,9 @@ fn member(subject: Subject, id: &str) -> Result<Reply, Reply> {
                 "profile": { "nickname": "Member" },
             } }),
         )),
-        Subject::Visitor => Err(Reply::application_error(
-            403,
-            "PERMISSION_DENIED",
-            "a visitor is not a member; sign in first",
-        )),
+        Subject::Visitor => {
+            Err(Reply::application_error(403, "PERMISSION_DENIED", "a visitor is not a member; sign in first"))
+        }
     }
 }
 
@@ -241,11 +200,7 @@ fn redirect_session(checkouts: &[String], context: &Context, body: &Value) -> Re
         )
     })?;
     if !checkouts.iter().any(|known| known == checkout) {
-        return Err(Reply::application_error(
-            404,
-            "CHECKOUT_NOT_FOUND",
-            "this visitor has no such checkout",
-        ));
+        return Err(Reply::application_error(404, "CHECKOUT_NOT_FOUND", "this visitor has no such checkout"));
     }
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("checkoutId", checkout);
@@ -253,25 +208,16 @@ fn redirect_session(checkouts: &[String], context: &Context, body: &Value) -> Re
         query.append_pair("postFlowUrl", back);
     }
     let full = format!("{}/_sandbox/checkout?{}", context.url, query.finish());
-    Ok(Reply::json(
-        200,
-        &json!({ "redirectSession": { "id": random::guid(), "fullUrl": full } }),
-    ))
+    Ok(Reply::json(200, &json!({ "redirectSession": { "id": random::guid(), "fullUrl": full } })))
 }
 
 /// Answers the question with itself; one that asks for `sandboxError` gets errors, with the status 200 that GraphQL gives them.
 fn graphql(body: &Value) -> Reply {
     let Some(query) = body["query"].as_str() else {
-        return Reply::json(
-            400,
-            &json!({ "errors": [{ "message": "query must be a string" }] }),
-        );
+        return Reply::json(400, &json!({ "errors": [{ "message": "query must be a string" }] }));
     };
     if query.contains("sandboxError") {
-        return Reply::json(
-            200,
-            &json!({ "data": null, "errors": [{ "message": "sandboxError was asked for" }] }),
-        );
+        return Reply::json(200, &json!({ "data": null, "errors": [{ "message": "sandboxError was asked for" }] }));
     }
     Reply::json(
         200,

@@ -70,15 +70,9 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    const NONE: Self = Self {
-        encoding: None,
-        given: Vec::new(),
-    };
+    const NONE: Self = Self { encoding: None, given: Vec::new() };
 
-    const UNREADABLE: Self = Self {
-        encoding: Some(Encoding::Unreadable),
-        given: Vec::new(),
-    };
+    const UNREADABLE: Self = Self { encoding: Some(Encoding::Unreadable), given: Vec::new() };
 
     /// A field in either spelling; an empty one counts as missing.
     pub(super) fn get(&self, camel: &str, snake: &str) -> Option<&str> {
@@ -111,10 +105,7 @@ impl Fields {
             let given = url::form_urlencoded::parse(body)
                 .map(|(name, value)| (name.into_owned(), value.into_owned()))
                 .collect();
-            return Self {
-                encoding: Some(Encoding::Form),
-                given,
-            };
+            return Self { encoding: Some(Encoding::Form), given };
         }
         if !content_type.is_empty() && !content_type.starts_with("application/json") {
             return Self::UNREADABLE;
@@ -131,10 +122,7 @@ impl Fields {
                 _ => return Self::UNREADABLE,
             }
         }
-        Self {
-            encoding: Some(Encoding::Json),
-            given,
-        }
+        Self { encoding: Some(Encoding::Json), given }
     }
 }
 
@@ -161,25 +149,13 @@ impl Asked {
             tool if tool.starts_with("/_sandbox/") => RequestKind::Tool,
             _ => RequestKind::Api,
         };
-        Self {
-            kind,
-            method,
-            path,
-            query: uri.query().map(str::to_owned),
-            headers,
-            body,
-            authorization,
-            access,
-            fields,
-        }
+        Self { kind, method, path, query: uri.query().map(str::to_owned), headers, body, authorization, access, fields }
     }
 
     /// The token that the request presents: in its header, or in its body at the endpoints for tokens.
     pub(super) fn presented(&self) -> Option<&str> {
         match self.kind {
-            RequestKind::Mint | RequestKind::Renew | RequestKind::OtherGrant => {
-                self.fields.refresh_token()
-            }
+            RequestKind::Mint | RequestKind::Renew | RequestKind::OtherGrant => self.fields.refresh_token(),
             RequestKind::TokenInfo => self.fields.get("token", "token"),
             _ => self.access.as_deref(),
         }
@@ -214,17 +190,11 @@ mod tests {
 
     #[test]
     fn each_field_may_be_spelled_either_way() {
-        let mixed = fields(
-            "application/json",
-            r#"{"refresh_token":"r","grantType":"g","client_id":"c"}"#,
-        );
+        let mixed = fields("application/json", r#"{"refresh_token":"r","grantType":"g","client_id":"c"}"#);
         assert_eq!(mixed.refresh_token(), Some("r"));
         assert_eq!(mixed.grant_type(), Some("g"));
         assert_eq!(mixed.client_id(), Some("c"));
-        let form = fields(
-            "application/x-www-form-urlencoded; charset=utf-8",
-            "refreshToken=a%2Bb&grant_type=g",
-        );
+        let form = fields("application/x-www-form-urlencoded; charset=utf-8", "refreshToken=a%2Bb&grant_type=g");
         assert_eq!(form.refresh_token(), Some("a+b"));
         assert_eq!(form.encoding, Some(Encoding::Form));
     }
@@ -246,14 +216,8 @@ mod tests {
     fn bearer_is_taken_off_whatever_its_case() {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, "bearer abc".parse().unwrap());
-        assert_eq!(
-            authorization(&headers),
-            (Authorization::Bearer, Some("abc".into()))
-        );
+        assert_eq!(authorization(&headers), (Authorization::Bearer, Some("abc".into())));
         headers.insert(header::AUTHORIZATION, "abc".parse().unwrap());
-        assert_eq!(
-            authorization(&headers),
-            (Authorization::Bare, Some("abc".into()))
-        );
+        assert_eq!(authorization(&headers), (Authorization::Bare, Some("abc".into())));
     }
 }

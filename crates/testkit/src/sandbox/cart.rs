@@ -27,10 +27,7 @@ struct Item {
 
 impl Cart {
     pub(super) fn new() -> Self {
-        Self {
-            id: random::guid(),
-            items: Vec::new(),
-        }
+        Self { id: random::guid(), items: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -88,10 +85,8 @@ impl Cart {
     pub(super) fn remove(&mut self, body: &Value) -> Result<(), Reply> {
         let mut items = self.items.clone();
         for id in array(body, "lineItemIds")? {
-            let position = items
-                .iter()
-                .position(|item| Some(item.id.as_str()) == id.as_str())
-                .ok_or_else(no_such_line)?;
+            let position =
+                items.iter().position(|item| Some(item.id.as_str()) == id.as_str()).ok_or_else(no_such_line)?;
             items.remove(position);
         }
         self.items = items;
@@ -115,11 +110,7 @@ impl Cart {
                 })
             })
             .collect();
-        let total: u64 = self
-            .items
-            .iter()
-            .map(|item| item.cents * item.quantity)
-            .sum();
+        let total: u64 = self.items.iter().map(|item| item.cents * item.quantity).sum();
         json!({
             "cart": {
                 "id": self.id,
@@ -133,31 +124,20 @@ impl Cart {
 }
 
 fn array<'a>(body: &'a Value, field: &str) -> Result<&'a Vec<Value>, Reply> {
-    body[field]
-        .as_array()
-        .filter(|list| !list.is_empty())
-        .ok_or_else(|| {
-            Reply::validation_error(
-                400,
-                &format!("{field} must be a list that is not empty"),
-                field,
-                "MIN_SIZE",
-            )
-        })
+    body[field].as_array().filter(|list| !list.is_empty()).ok_or_else(|| {
+        Reply::validation_error(400, &format!("{field} must be a list that is not empty"), field, "MIN_SIZE")
+    })
 }
 
 fn quantity(given: &Value, least: u64) -> Result<u64, Reply> {
-    given
-        .as_u64()
-        .filter(|quantity| (least..=MOST).contains(quantity))
-        .ok_or_else(|| {
-            Reply::validation_error(
-                400,
-                &format!("quantity must be a whole number from {least} to {MOST}"),
-                "quantity",
-                "RANGE",
-            )
-        })
+    given.as_u64().filter(|quantity| (least..=MOST).contains(quantity)).ok_or_else(|| {
+        Reply::validation_error(
+            400,
+            &format!("quantity must be a whole number from {least} to {MOST}"),
+            "quantity",
+            "RANGE",
+        )
+    })
 }
 
 fn no_such_line() -> Reply {
@@ -190,8 +170,7 @@ mod tests {
         let mut cart = Cart::new();
         assert!(cart.add(&mugs(1)).is_ok());
         let id = cart.items[0].id.clone();
-        let body =
-            json!({ "lineItems": [{ "id": id, "quantity": 5 }, { "id": "none", "quantity": 5 }] });
+        let body = json!({ "lineItems": [{ "id": id, "quantity": 5 }, { "id": "none", "quantity": 5 }] });
         assert!(cart.update(&body).is_err());
         assert_eq!(cart.items[0].quantity, 1);
     }

@@ -17,63 +17,18 @@ pub(super) struct Product {
 }
 
 pub(super) const PRODUCTS: &[Product] = &[
-    product(
-        "5a4bd0c1-0001-4000-8000-000000000001",
-        "Stoneware mug",
-        "stoneware-mug",
-        2400,
-    ),
-    product(
-        "5a4bd0c1-0002-4000-8000-000000000002",
-        "Porcelain espresso cup",
-        "porcelain-espresso-cup",
-        1850,
-    ),
-    product(
-        "5a4bd0c1-0003-4000-8000-000000000003",
-        "Linen tea towel",
-        "linen-tea-towel",
-        1290,
-    ),
-    product(
-        "5a4bd0c1-0004-4000-8000-000000000004",
-        "Oak chopping board",
-        "oak-chopping-board",
-        4900,
-    ),
-    product(
-        "5a4bd0c1-0005-4000-8000-000000000005",
-        "Glass teapot",
-        "glass-teapot",
-        3995,
-    ),
-    product(
-        "5a4bd0c1-0006-4000-8000-000000000006",
-        "Beeswax candle",
-        "beeswax-candle",
-        750,
-    ),
-    product(
-        "5a4bd0c1-0007-4000-8000-000000000007",
-        "Wool blanket",
-        "wool-blanket",
-        8900,
-    ),
-    product(
-        "5a4bd0c1-0008-4000-8000-000000000008",
-        "Enamel jug",
-        "enamel-jug",
-        3100,
-    ),
+    product("5a4bd0c1-0001-4000-8000-000000000001", "Stoneware mug", "stoneware-mug", 2400),
+    product("5a4bd0c1-0002-4000-8000-000000000002", "Porcelain espresso cup", "porcelain-espresso-cup", 1850),
+    product("5a4bd0c1-0003-4000-8000-000000000003", "Linen tea towel", "linen-tea-towel", 1290),
+    product("5a4bd0c1-0004-4000-8000-000000000004", "Oak chopping board", "oak-chopping-board", 4900),
+    product("5a4bd0c1-0005-4000-8000-000000000005", "Glass teapot", "glass-teapot", 3995),
+    product("5a4bd0c1-0006-4000-8000-000000000006", "Beeswax candle", "beeswax-candle", 750),
+    product("5a4bd0c1-0007-4000-8000-000000000007", "Wool blanket", "wool-blanket", 8900),
+    product("5a4bd0c1-0008-4000-8000-000000000008", "Enamel jug", "enamel-jug", 3100),
 ];
 
 const fn product(id: &'static str, name: &'static str, slug: &'static str, cents: u64) -> Product {
-    Product {
-        id,
-        name,
-        slug,
-        cents,
-    }
+    Product { id, name, slug, cents }
 }
 
 pub(super) fn find(id: &str) -> Option<&'static Product> {
@@ -105,10 +60,7 @@ pub(super) fn query(body: &Value) -> Reply {
     };
     let start = match &paging["cursor"] {
         Value::Null => 0,
-        given => match given
-            .as_str()
-            .and_then(|cursor| cursor.parse::<usize>().ok())
-        {
+        given => match given.as_str().and_then(|cursor| cursor.parse::<usize>().ok()) {
             Some(start) => start.min(PRODUCTS.len()),
             None => {
                 return Reply::application_error(400, "INVALID_CURSOR", "no such cursor");
@@ -119,11 +71,7 @@ pub(super) fn query(body: &Value) -> Reply {
     let page: Vec<Value> = PRODUCTS[start..].iter().take(limit).map(show).collect();
     let end = start + page.len();
     let more = end < PRODUCTS.len();
-    let cursors = if more {
-        json!({ "next": end.to_string() })
-    } else {
-        json!({})
-    };
+    let cursors = if more { json!({ "next": end.to_string() }) } else { json!({}) };
     Reply::json(
         200,
         &json!({
@@ -162,22 +110,13 @@ mod tests {
         assert_eq!(first["pagingMetadata"]["hasNext"], true);
         let cursor = &first["pagingMetadata"]["cursors"]["next"];
         let rest = asked(&json!({ "query": { "cursorPaging": { "cursor": cursor } } }));
-        assert_eq!(
-            rest["products"].as_array().unwrap().len(),
-            PRODUCTS.len() - 5
-        );
+        assert_eq!(rest["products"].as_array().unwrap().len(), PRODUCTS.len() - 5);
         assert_eq!(rest["pagingMetadata"]["hasNext"], false);
     }
 
     #[test]
     fn a_limit_that_is_no_number_is_refused() {
-        assert_eq!(
-            query(&json!({ "query": { "cursorPaging": { "limit": "x" } } })).status,
-            400
-        );
-        assert_eq!(
-            query(&json!({ "query": { "cursorPaging": { "limit": 101 } } })).status,
-            400
-        );
+        assert_eq!(query(&json!({ "query": { "cursorPaging": { "limit": "x" } } })).status, 400);
+        assert_eq!(query(&json!({ "query": { "cursorPaging": { "limit": 101 } } })).status, 400);
     }
 }

@@ -15,26 +15,20 @@ impl Clock {
     /// Milliseconds since the epoch; 0 for any time before it.
     pub(super) fn now_ms(&self) -> u64 {
         let now = i64::try_from(machine_ms()).unwrap_or(i64::MAX);
-        now.saturating_add(self.offset_ms.load(Ordering::SeqCst))
-            .try_into()
-            .unwrap_or(0)
+        now.saturating_add(self.offset_ms.load(Ordering::SeqCst)).try_into().unwrap_or(0)
     }
 
     pub(super) fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         // The closure always gives a value, so the update cannot fail.
-        let _ = self
-            .offset_ms
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |offset| {
-                Some(offset.saturating_add(by))
-            });
+        let _ =
+            self.offset_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |offset| Some(offset.saturating_add(by)));
     }
 
     pub(super) fn set(&self, now: SystemTime) {
         let wanted = i64::try_from(since_epoch_ms(now)).unwrap_or(i64::MAX);
         let machine = i64::try_from(machine_ms()).unwrap_or(i64::MAX);
-        self.offset_ms
-            .store(wanted.saturating_sub(machine), Ordering::SeqCst);
+        self.offset_ms.store(wanted.saturating_sub(machine), Ordering::SeqCst);
     }
 
     pub(super) fn now(&self) -> SystemTime {

@@ -43,9 +43,7 @@ impl SandboxError {
     pub(super) fn listen(address: SocketAddr, source: io::Error) -> Self {
         Self {
             kind: SandboxErrorKind::Listen,
-            message: format!(
-                "the sandbox cannot listen on {address}; choose another port, or 0 for any free one"
-            ),
+            message: format!("the sandbox cannot listen on {address}; choose another port, or 0 for any free one"),
             source: Some(Box::new(source)),
         }
     }
@@ -58,10 +56,7 @@ impl SandboxError {
         }
     }
 
-    pub(super) fn corrupt(
-        path: &Path,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub(super) fn corrupt(path: &Path, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
             kind: SandboxErrorKind::CorruptState,
             message: format!(
@@ -94,18 +89,12 @@ impl SandboxError {
 
 impl fmt::Display for SandboxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(source) = &self.source {
-            write!(f, ": {source}")?;
-        }
-        Ok(())
+        f.write_str(&self.message)
     }
 }
 
 impl std::error::Error for SandboxError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn std::error::Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
     }
 }

@@ -39,12 +39,8 @@ impl On {
             | (Self::Mint, RequestKind::Mint)
             | (Self::Renew, RequestKind::Renew)
             | (Self::TokenInfo, RequestKind::TokenInfo)
-            | (Self::Token, RequestKind::Mint | RequestKind::Renew | RequestKind::OtherGrant) => {
-                true
-            }
-            (Self::Api(prefix), RequestKind::Api | RequestKind::Tool) => {
-                asked.path.starts_with(prefix.as_str())
-            }
+            | (Self::Token, RequestKind::Mint | RequestKind::Renew | RequestKind::OtherGrant) => true,
+            (Self::Api(prefix), RequestKind::Api | RequestKind::Tool) => asked.path.starts_with(prefix.as_str()),
             _ => false,
         }
     }
@@ -150,7 +146,7 @@ impl Fault {
         Self::on(On::Any)
     }
 
-    /// Answers this status, 200 to 599, with an empty body, instead of acting. [`body`](Self::body) and
+    /// Answers this status, 200 to 999 (anything else becomes 500), with an empty body, instead of acting. [`body`](Self::body) and
     /// [`after_acting`](Self::after_acting) change that.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
@@ -247,10 +243,7 @@ impl Fault {
     /// Acts, and answers 200 with a page for people, as a captive portal or a proxy does.
     #[must_use]
     pub fn html(self) -> Self {
-        let page = Reply::html(
-            200,
-            "<!doctype html><title>Sign in</title><h1>Welcome to the hotel</h1>\n",
-        );
+        let page = Reply::html(200, "<!doctype html><title>Sign in</title><h1>Welcome to the hotel</h1>\n");
         self.kind(Kind::Answer(page), true)
     }
 
@@ -348,9 +341,7 @@ impl Effect {
             // Only what is reset, hangs or is answered otherwise does not act.
             (_, None) => Delivery::Whole(Reply::empty(500)),
         };
-        if let Delivery::Whole(reply) | Delivery::Truncated(reply) | Delivery::Oversized(reply, _) =
-            &mut delivery
-        {
+        if let Delivery::Whole(reply) | Delivery::Truncated(reply) | Delivery::Oversized(reply, _) = &mut delivery {
             reply.headers.extend(self.headers);
         }
         delivery

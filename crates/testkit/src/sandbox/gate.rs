@@ -45,12 +45,7 @@ impl Gate {
     /// Waits until so many requests have arrived here, counted from the making of the gate.
     pub async fn arrived_times(&self, times: u64) {
         // The sender lives in `self`, so the wait cannot end for its sake.
-        let _ = self
-            .bar
-            .arrived
-            .subscribe()
-            .wait_for(|arrived| *arrived >= times)
-            .await;
+        let _ = self.bar.arrived.subscribe().wait_for(|arrived| *arrived >= times).await;
     }
 
     /// How many requests have arrived here since the gate was made.
@@ -60,9 +55,7 @@ impl Gate {
 
     /// Lets one request go on: the longest held, or else the next to arrive.
     pub fn release_one(&self) {
-        self.bar
-            .released
-            .send_modify(|released| *released = released.saturating_add(1));
+        self.bar.released.send_modify(|released| *released = released.saturating_add(1));
     }
 
     /// Lets every request go on, those to come too.
@@ -99,11 +92,7 @@ impl Bar {
             ticket = *arrived;
         });
         // As in `arrived_times`: the sender cannot go away.
-        let _ = self
-            .released
-            .subscribe()
-            .wait_for(|released| *released >= ticket)
-            .await;
+        let _ = self.released.subscribe().wait_for(|released| *released >= ticket).await;
     }
 }
 
@@ -115,16 +104,8 @@ pub(super) struct Gates {
 
 impl Gates {
     pub(super) fn hold(&self, on: On, point: Point) -> Gate {
-        let bar = Arc::new(Bar {
-            on,
-            point,
-            arrived: watch::Sender::new(0),
-            released: watch::Sender::new(0),
-        });
-        self.bars
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&bar));
+        let bar = Arc::new(Bar { on, point, arrived: watch::Sender::new(0), released: watch::Sender::new(0) });
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&bar));
         Gate { bar }
     }
 
@@ -132,10 +113,7 @@ impl Gates {
         let bars: Vec<Arc<Bar>> = {
             let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
             bars.retain(|bar| !bar.is_open());
-            bars.iter()
-                .filter(|bar| bar.point == point && bar.on.matches(asked))
-                .cloned()
-                .collect()
+            bars.iter().filter(|bar| bar.point == point && bar.on.matches(asked)).cloned().collect()
         };
         for bar in bars {
             bar.pass().await;

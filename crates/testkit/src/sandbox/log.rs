@@ -60,10 +60,7 @@ pub struct LogEntry {
 impl LogEntry {
     /// A header's value; the name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -129,12 +126,7 @@ struct Inner {
 impl Log {
     /// Enters a request; the number completes the entry later.
     pub(super) fn arrived(&self, asked: &Asked, fault: Option<String>, at_ms: u64) -> u64 {
-        let mut fields: Vec<String> = asked
-            .fields
-            .given
-            .iter()
-            .map(|(name, _)| without_tokens(name))
-            .collect();
+        let mut fields: Vec<String> = asked.fields.given.iter().map(|(name, _)| without_tokens(name)).collect();
         fields.sort_unstable();
         let mut inner = self.lock();
         let number = inner.next;
@@ -248,11 +240,7 @@ fn headers(asked: &Asked) -> Vec<(String, String)> {
 
 /// A client that puts a token where none belongs must not make the log a leak.
 pub(super) fn without_tokens(text: &str) -> String {
-    if text.contains("JWS.") {
-        "[holds a token]".to_owned()
-    } else {
-        text.to_owned()
-    }
+    if text.contains("JWS.") { "[holds a token]".to_owned() } else { text.to_owned() }
 }
 
 #[cfg(test)]

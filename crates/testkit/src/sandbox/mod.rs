@@ -64,10 +64,7 @@ pub use self::{
     fault::{Fault, On},
     gate::{Gate, Point},
     log::{Counters, LogEntry},
-    options::{
-        ClientIds, DeadToken, ErrorShape, ExpiresIn, RefreshField, Rotation, SandboxOptions,
-        Switches,
-    },
+    options::{ClientIds, DeadToken, ErrorShape, ExpiresIn, RefreshField, Rotation, SandboxOptions, Switches},
     token::{IssuedTokens, fingerprint},
 };
 use self::{
@@ -110,25 +107,17 @@ impl Sandbox {
             return Err(SandboxError::not_loopback(options.listen));
         }
         let kept = match options.state_file {
-            None => Kept {
-                state: State::default(),
-                file: None,
-            },
+            None => Kept { state: State::default(), file: None },
             Some(path) => {
                 let failed = path.clone();
                 tokio::task::spawn_blocking(move || open(&path))
                     .await
-                    .map_err(|error| {
-                        SandboxError::file("read", &failed, std::io::Error::other(error))
-                    })??
+                    .map_err(|error| SandboxError::file("read", &failed, std::io::Error::other(error)))??
             }
         };
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(|error| SandboxError::listen(options.listen, error))?;
-        let addr = listener
-            .local_addr()
-            .map_err(|error| SandboxError::listen(options.listen, error))?;
+        let listener =
+            TcpListener::bind(options.listen).await.map_err(|error| SandboxError::listen(options.listen, error))?;
+        let addr = listener.local_addr().map_err(|error| SandboxError::listen(options.listen, error))?;
         let shared = Arc::new(Shared {
             addr,
             switches: RwLock::new(options.switches),
@@ -141,9 +130,7 @@ impl Sandbox {
             has_file: kept.file.is_some(),
             kept: Mutex::new(kept),
         });
-        shared
-            .tasks
-            .spawn(server::accept(Arc::clone(&shared), listener));
+        shared.tasks.spawn(server::accept(Arc::clone(&shared), listener));
         Ok(Self { shared })
     }
 
@@ -153,23 +140,32 @@ impl Sandbox {
     ///
     /// Those of [`start`](Self::start), and when the thread or its runtime cannot be made.
     pub fn start_on_thread(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(SandboxError::thread)?;
-        let sandbox = runtime.block_on(Self::start(options))?;
-        let shared = Arc::clone(&sandbox.shared);
+        // Made on the thread itself: inside another runtime none could be entered here.
+        let (started, start) = std::sync::mpsc::sync_channel(1);
         std::thread::Builder::new()
             .name("sandbox-wix".to_owned())
             .spawn(move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        // The caller waits for exactly one message.
+                        let _ = started.send(Err(SandboxError::thread(error)));
+                        return;
+                    }
+                };
                 runtime.block_on(async {
-                    shared.stop.cancelled().await;
-                    shared.tasks.close();
-                    shared.tasks.wait().await;
+                    let sandbox = Self::start(options).await;
+                    let shared = sandbox.as_ref().ok().map(|it| Arc::clone(&it.shared));
+                    let _ = started.send(sandbox);
+                    if let Some(shared) = shared {
+                        shared.stop.cancelled().await;
+                        shared.tasks.close();
+                        shared.tasks.wait().await;
+                    }
                 });
             })
             .map_err(SandboxError::thread)?;
-        Ok(sandbox)
+        start.recv().map_err(|error| SandboxError::thread(std::io::Error::other(error)))?
     }
 
     /// Stops accepting, drops every connection and every request that is still held, and waits until all of that is over.
@@ -191,13 +187,7 @@ impl Sandbox {
 
     /// Changes switches; requests that act from now on see them.
     pub fn set(&self, change: impl FnOnce(&mut Switches)) {
-        change(
-            &mut self
-                .shared
-                .switches
-                .write()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        change(&mut self.shared.switches.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The switches as they are.
@@ -359,8 +349,7 @@ impl Sandbox {
     ///
     /// When a state file cannot be read.
     pub fn identities(&self) -> Result<Vec<String>, SandboxError> {
-        self.shared
-            .change(|state| state.identities().cloned().collect())
+        self.shared.change(|state| state.identities().cloned().collect())
     }
 
     fn issue(&self, subject: Subject, client_id: &str) -> Result<IssuedTokens, SandboxError> {
@@ -383,8 +372,5 @@ fn open(path: &std::path::Path) -> Result<Kept, SandboxError> {
     let mut file = StateFile::open(path)?;
     let mut state = State::default();
     file.change(&mut state, |_| ())?;
-    Ok(Kept {
-        state,
-        file: Some(file),
-    })
+    Ok(Kept { state, file: Some(file) })
 }

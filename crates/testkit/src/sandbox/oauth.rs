@@ -17,10 +17,7 @@ use super::{
 
 impl Switches {
     pub(super) fn lifetimes(&self) -> Lifetimes {
-        Lifetimes {
-            access: self.token_lifetime,
-            refresh: self.refresh_lifetime,
-        }
+        Lifetimes { access: self.token_lifetime, refresh: self.refresh_lifetime }
     }
 }
 
@@ -58,24 +55,11 @@ pub(super) fn renew(state: &mut State, context: &Context, asked: &Asked) -> Done
     let Some(presented) = asked.fields.refresh_token() else {
         return missing("refreshToken").into();
     };
-    let rotation = if switches.refresh_in_renewal == RefreshField::Present {
-        switches.rotation
-    } else {
-        Rotation::Same
-    };
+    let rotation =
+        if switches.refresh_in_renewal == RefreshField::Present { switches.rotation } else { Rotation::Same };
     let identity = state.owner(presented);
-    match state.redeem(
-        presented,
-        client_id,
-        rotation,
-        switches.lifetimes(),
-        context.now_ms,
-    ) {
-        Redeemed::Good {
-            identity,
-            refresh,
-            twice,
-        } => {
+    match state.redeem(presented, client_id, rotation, switches.lifetimes(), context.now_ms) {
+        Redeemed::Good { identity, refresh, twice } => {
             let access = state.new_access(&identity, switches.lifetimes(), context.now_ms);
             let refresh = refresh.as_deref().unwrap_or(presented);
             Done {
@@ -90,18 +74,8 @@ pub(super) fn renew(state: &mut State, context: &Context, asked: &Asked) -> Done
             }
         }
         Redeemed::Refused { why, twice } => Done {
-            reply: Reply::error(
-                switches.refusal,
-                switches.refusal_status,
-                "invalid_grant",
-                why,
-            ),
-            note: Note {
-                outcome: Outcome::Refused,
-                identity,
-                twice,
-                ..Note::default()
-            },
+            reply: Reply::error(switches.refusal, switches.refusal_status, "invalid_grant", why),
+            note: Note { outcome: Outcome::Refused, identity, twice, ..Note::default() },
         },
     }
 }
@@ -109,12 +83,8 @@ pub(super) fn renew(state: &mut State, context: &Context, asked: &Asked) -> Done
 /// Everything else that can be asked of the token endpoint.
 pub(super) fn other_grant(asked: &Asked) -> Reply {
     if asked.method != Method::POST {
-        return Reply::application_error(
-            405,
-            "METHOD_NOT_ALLOWED",
-            "the token endpoint takes POST alone",
-        )
-        .header("allow", "POST");
+        return Reply::application_error(405, "METHOD_NOT_ALLOWED", "the token endpoint takes POST alone")
+            .header("allow", "POST");
     }
     if asked.fields.encoding == Some(Encoding::Unreadable) {
         return Reply::validation_error(
@@ -145,12 +115,8 @@ pub(super) fn token_info(state: &State, context: &Context, asked: &Asked) -> Don
     let Some(token) = asked.fields.get("token", "token") else {
         return missing("token").into();
     };
-    let live = state
-        .access(token)
-        .filter(|access| access.is_live(context.now_ms));
-    let Some((access, identity)) =
-        live.and_then(|access| Some((access, state.identity(&access.identity)?)))
-    else {
+    let live = state.access(token).filter(|access| access.is_live(context.now_ms));
+    let Some((access, identity)) = live.and_then(|access| Some((access, state.identity(&access.identity)?))) else {
         return Reply::json(200, &json!({ "active": false })).into();
     };
     Done {
@@ -169,19 +135,13 @@ pub(super) fn token_info(state: &State, context: &Context, asked: &Asked) -> Don
                 "siteId": state.site(),
             }),
         ),
-        note: Note {
-            identity: Some(access.identity.clone()),
-            ..Note::default()
-        },
+        note: Note { identity: Some(access.identity.clone()), ..Note::default() },
     }
 }
 
 /// Written by hand, since a test may want what is no JSON.
 fn token_reply(switches: &Switches, access: &str, refresh: &str, field: RefreshField) -> Reply {
-    let mut body = format!(
-        r#"{{"access_token":{},"token_type":"Bearer""#,
-        Value::from(access)
-    );
+    let mut body = format!(r#"{{"access_token":{},"token_type":"Bearer""#, Value::from(access));
     let seconds = switches.token_lifetime;
     // Writing to a string cannot fail.
     let _ = match &switches.expires_in {
@@ -222,20 +182,13 @@ fn check_client(client_id: &str, switches: &Switches) -> Result<(), Reply> {
 }
 
 fn missing(field: &str) -> Reply {
-    Reply::validation_error(
-        400,
-        &format!("{field} must not be empty"),
-        field,
-        "REQUIRED_FIELD",
-    )
+    Reply::validation_error(400, &format!("{field} must not be empty"), field, "REQUIRED_FIELD")
 }
 
 fn is_guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
-        && groups
-            .iter()
-            .all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -278,10 +231,7 @@ mod tests {
             r#"{"access_token":"a","token_type":"Bearer","expires_in":null,"refresh_token":null}"#
         );
         assert_eq!(
-            reply(
-                |s| s.expires_in = ExpiresIn::Raw("-1e400".into()),
-                RefreshField::Omitted
-            ),
+            reply(|s| s.expires_in = ExpiresIn::Raw("-1e400".into()), RefreshField::Omitted),
             r#"{"access_token":"a","token_type":"Bearer","expires_in":-1e400}"#
         );
     }

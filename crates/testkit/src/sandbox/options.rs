@@ -34,11 +34,7 @@ impl Default for SandboxOptions {
 impl SandboxOptions {
     /// A sandbox on any free port of 127.0.0.1, with nothing kept on disk and all switches at their defaults.
     pub fn new() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            state_file: None,
-            switches: Switches::default(),
-        }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), state_file: None, switches: Switches::default() }
     }
 
     /// Listens on this address, which must be a loopback address; port 0 takes any free one.
@@ -238,11 +234,7 @@ pub enum ClientIds {
 impl ClientIds {
     /// These client ids alone.
     pub fn only<I: Into<String>>(ids: impl IntoIterator<Item = I>) -> Self {
-        Self::Only(
-            ids.into_iter()
-                .map(|id| id.into().to_ascii_lowercase())
-                .collect(),
-        )
+        Self::Only(ids.into_iter().map(|id| id.into().to_ascii_lowercase()).collect())
     }
 
     pub(super) fn accept(&self, id: &str) -> bool {

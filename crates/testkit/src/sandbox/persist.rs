@@ -23,24 +23,14 @@ pub(super) struct StateFile {
 impl StateFile {
     /// Opens the lock, and makes the directory where there is none. Reads nothing yet.
     pub(super) fn open(path: &Path) -> Result<Self, SandboxError> {
-        if let Some(parent) = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
-            private_directory(parent)
-                .map_err(|error| SandboxError::file("make the directory", parent, error))?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            private_directory(parent).map_err(|error| SandboxError::file("make the directory", parent, error))?;
         }
         let lock_path = beside(path, ".lock");
         refuse_symlink(&lock_path)?;
         let lock = private_file(OpenOptions::new().create(true).append(true), &lock_path)
             .map_err(|error| SandboxError::file("open the lock", &lock_path, error))?;
-        Ok(Self {
-            staged: beside(path, ".new"),
-            path: path.to_owned(),
-            lock,
-            lock_path,
-            seen: None,
-        })
+        Ok(Self { staged: beside(path, ".new"), path: path.to_owned(), lock, lock_path, seen: None })
     }
 
     /// Does something to the state as no other sandbox on this file can meanwhile: lock, read what others changed, act, save
@@ -50,9 +40,7 @@ impl StateFile {
         state: &mut State,
         act: impl FnOnce(&mut State) -> T,
     ) -> Result<T, SandboxError> {
-        self.lock
-            .lock()
-            .map_err(|error| SandboxError::file("lock", &self.lock_path, error))?;
+        self.lock.lock().map_err(|error| SandboxError::file("lock", &self.lock_path, error))?;
         let done = self.read(state).and_then(|()| {
             state.changed = false;
             let done = act(state);
@@ -61,10 +49,7 @@ impl StateFile {
             }
             Ok(done)
         });
-        let unlocked = self
-            .lock
-            .unlock()
-            .map_err(|error| SandboxError::file("unlock", &self.lock_path, error));
+        let unlocked = self.lock.unlock().map_err(|error| SandboxError::file("unlock", &self.lock_path, error));
         let done = done?;
         unlocked?;
         Ok(done)
@@ -87,13 +72,9 @@ impl StateFile {
         if self.seen == Some(hash) {
             return Ok(());
         }
-        let read: State = serde_json::from_slice(&bytes)
-            .map_err(|error| SandboxError::corrupt(&self.path, error))?;
+        let read: State = serde_json::from_slice(&bytes).map_err(|error| SandboxError::corrupt(&self.path, error))?;
         if !read.is_ours() {
-            return Err(SandboxError::corrupt(
-                &self.path,
-                "it is of another format or version",
-            ));
+            return Err(SandboxError::corrupt(&self.path, "it is of another format or version"));
         }
         *state = read;
         self.seen = Some(hash);
@@ -103,8 +84,7 @@ impl StateFile {
     fn save(&mut self, state: &State) -> Result<(), SandboxError> {
         let bytes = serde_json::to_vec_pretty(state)
             .map_err(|error| SandboxError::file("write", &self.path, io::Error::other(error)))?;
-        self.replace(&bytes)
-            .map_err(|error| SandboxError::file("write", &self.path, error))?;
+        self.replace(&bytes).map_err(|error| SandboxError::file("write", &self.path, error))?;
         self.seen = Some(Sha256::digest(&bytes).into());
         Ok(())
     }
@@ -115,10 +95,7 @@ impl StateFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = private_file(
-            OpenOptions::new().write(true).create_new(true),
-            &self.staged,
-        )?;
+        let mut file = private_file(OpenOptions::new().write(true).create_new(true), &self.staged)?;
         file.write_all(bytes)?;
         file.sync_data()?;
         std::fs::rename(&self.staged, &self.path)

@@ -25,21 +25,11 @@ impl Reply {
     }
 
     pub(super) fn raw(status: u16, content_type: &str, body: String) -> Self {
-        Self {
-            status,
-            content_type: Some(content_type.to_owned()),
-            headers: Vec::new(),
-            body: Bytes::from(body),
-        }
+        Self { status, content_type: Some(content_type.to_owned()), headers: Vec::new(), body: Bytes::from(body) }
     }
 
     pub(super) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: None,
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Self { status, content_type: None, headers: Vec::new(), body: Bytes::new() }
     }
 
     #[must_use]
@@ -51,24 +41,15 @@ impl Reply {
     /// An error in the shape asked for; `code` is OAuth's, and the Wix shapes spell it in capitals.
     pub(super) fn error(shape: ErrorShape, status: u16, code: &str, description: &str) -> Self {
         match shape {
-            ErrorShape::OAuth => Self::json(
-                status,
-                &json!({ "error": code, "error_description": description }),
-            ),
-            ErrorShape::WixApplication => {
-                Self::application_error(status, &code.to_ascii_uppercase(), description)
+            ErrorShape::OAuth => Self::json(status, &json!({ "error": code, "error_description": description })),
+            ErrorShape::WixApplication => Self::application_error(status, &code.to_ascii_uppercase(), description),
+            ErrorShape::WixValidation => {
+                Self::validation_error(status, description, "token_request", &code.to_ascii_uppercase())
             }
-            ErrorShape::WixValidation => Self::validation_error(
-                status,
-                description,
-                "token_request",
-                &code.to_ascii_uppercase(),
-            ),
             ErrorShape::Empty => Self::empty(status),
-            ErrorShape::Html => Self::html(
-                status,
-                "<!doctype html><title>Error</title><h1>Something went wrong</h1>\n",
-            ),
+            ErrorShape::Html => {
+                Self::html(status, "<!doctype html><title>Error</title><h1>Something went wrong</h1>\n")
+            }
         }
     }
 

@@ -60,16 +60,12 @@ impl Shared {
     }
 
     pub(super) fn switches(&self) -> Switches {
-        self.switches
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.switches.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Does something to the state, on the file too where there is one: then this blocks.
     pub(super) fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, SandboxError> {
-        let mut kept: MutexGuard<'_, Kept> =
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept: MutexGuard<'_, Kept> = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let Kept { state, file } = &mut *kept;
         match file {
             Some(file) => file.change(state, act),
@@ -78,33 +74,35 @@ impl Shared {
     }
 
     /// Acts on a request; what a state file costs is paid off the async threads.
-    async fn act(self: &Arc<Self>, asked: &Arc<Asked>) -> Done {
+    async fn act(self: &Arc<Self>, asked: &Arc<Asked>) -> Result<Done, Reply> {
         let shared = Arc::clone(self);
         let request = Arc::clone(asked);
         let act = move || {
-            let context = Context {
-                switches: shared.switches(),
-                now_ms: shared.clock.now_ms(),
-                url: shared.url(),
-            };
+            let context = Context { switches: shared.switches(), now_ms: shared.clock.now_ms(), url: shared.url() };
             shared.change(|state| act::act(state, &context, &request))
         };
         let done = if self.has_file && act::needs_state(asked.kind) {
             match tokio::task::spawn_blocking(act).await {
                 Ok(done) => done,
-                Err(error) => return broken(&error.to_string()),
+                Err(error) => return Err(broken(&error)),
             }
         } else {
             act()
         };
-        done.unwrap_or_else(|error| broken(&error.to_string()))
+        done.map_err(|error| broken(&error))
     }
 }
 
 /// Nothing of what was asked took place.
-fn broken(why: &str) -> Done {
+fn broken(error: &dyn std::error::Error) -> Reply {
+    let mut why = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        why = format!("{why}: {error}");
+        source = error.source();
+    }
     tracing::error!("the sandbox cannot act: {why}");
-    Reply::application_error(500, "SANDBOX_BROKEN", why).into()
+    Reply::application_error(500, "SANDBOX_BROKEN", &why)
 }
 
 /// Accepts until the sandbox stops; then drops every connection.
@@ -140,11 +138,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
     }
 }
 
-async fn serve(
-    shared: Arc<Shared>,
-    cut: Cut,
-    request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Withheld> {
+async fn serve(shared: Arc<Shared>, cut: Cut, request: Request<Incoming>) -> Result<Response<ReplyBody>, Withheld> {
     let request_id = reply::request_id(shared.clock.now_ms());
     let (parts, body) = request.into_parts();
     let Ok(body) = read(body).await else {
@@ -178,12 +172,7 @@ async fn read(body: Incoming) -> Result<Bytes, Box<dyn std::error::Error + Send 
     Ok(Limited::new(body, LARGEST_BODY).collect().await?.to_bytes())
 }
 
-async fn work(
-    shared: &Arc<Shared>,
-    asked: Arc<Asked>,
-    effect: Option<Effect>,
-    number: u64,
-) -> Delivery {
+async fn work(shared: &Arc<Shared>, asked: Arc<Asked>, effect: Option<Effect>, number: u64) -> Delivery {
     let (delay, delay_after, acts) = match &effect {
         Some(effect) => (effect.delay, effect.delay_after, effect.acts),
         None => (Duration::ZERO, Duration::ZERO, true),
@@ -195,9 +184,13 @@ async fn work(
     wait(latency.saturating_add(delay)).await;
     shared.gates.pass(&asked, Point::BeforeActing).await;
     let acted = if acts {
-        let done = shared.act(&asked).await;
-        shared.log.acted(number, done.note);
-        Some(done.reply)
+        Some(match shared.act(&asked).await {
+            Ok(done) => {
+                shared.log.acted(number, done.note);
+                done.reply
+            }
+            Err(reply) => reply,
+        })
     } else {
         None
     };
@@ -209,9 +202,7 @@ async fn work(
         // Without a fault every request acts.
         (None, None) => Delivery::Never,
     };
-    if let Delivery::Whole(reply) | Delivery::Truncated(reply) | Delivery::Oversized(reply, _) =
-        &delivery
-    {
+    if let Delivery::Whole(reply) | Delivery::Truncated(reply) | Delivery::Oversized(reply, _) = &delivery {
         shared.log.answered(number, reply.status);
     }
     delivery

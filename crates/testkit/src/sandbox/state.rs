@@ -138,66 +138,33 @@ impl State {
         let id = random::guid();
         self.identities.insert(
             id.clone(),
-            Identity {
-                subject,
-                client_id: client_id.to_ascii_lowercase(),
-                cart: None,
-                checkouts: Vec::new(),
-            },
+            Identity { subject, client_id: client_id.to_ascii_lowercase(), cart: None, checkouts: Vec::new() },
         );
         id
     }
 
-    pub(super) fn new_access(
-        &mut self,
-        identity: &str,
-        lifetimes: Lifetimes,
-        now_ms: u64,
-    ) -> String {
+    pub(super) fn new_access(&mut self, identity: &str, lifetimes: Lifetimes, now_ms: u64) -> String {
         self.changed = true;
         let iat = now_ms / 1000;
         let exp = iat.saturating_add(lifetimes.access);
-        let client_id = self
-            .identities
-            .get(identity)
-            .map_or("", |identity| identity.client_id.as_str());
+        let client_id = self.identities.get(identity).map_or("", |identity| identity.client_id.as_str());
         let token = token::new_access(identity, client_id, &self.site, iat, exp);
-        self.access.insert(
-            token::hash(&token),
-            Access {
-                identity: identity.to_owned(),
-                iat,
-                exp,
-                revoked: false,
-            },
-        );
+        self.access.insert(token::hash(&token), Access { identity: identity.to_owned(), iat, exp, revoked: false });
         if self.access.len() >= self.prune_at.max(1024) {
-            self.access
-                .retain(|_, access| access.exp.saturating_add(REMEMBER_EXPIRED_SECONDS) > iat);
+            self.access.retain(|_, access| access.exp.saturating_add(REMEMBER_EXPIRED_SECONDS) > iat);
             self.prune_at = 2 * self.access.len();
         }
         token
     }
 
-    pub(super) fn new_refresh(
-        &mut self,
-        identity: &str,
-        lifetimes: Lifetimes,
-        now_ms: u64,
-    ) -> String {
+    pub(super) fn new_refresh(&mut self, identity: &str, lifetimes: Lifetimes, now_ms: u64) -> String {
         self.changed = true;
         let iat = now_ms / 1000;
         let exp = iat.saturating_add(lifetimes.refresh);
         let token = token::new_refresh(iat, exp);
         self.refresh.insert(
             token::hash(&token),
-            Refresh {
-                identity: identity.to_owned(),
-                iat,
-                exp,
-                revoked: false,
-                spent_ms: None,
-            },
+            Refresh { identity: identity.to_owned(), iat, exp, revoked: false, spent_ms: None },
         );
         token
     }
@@ -224,10 +191,7 @@ impl State {
         if now_ms >= known.exp.saturating_mul(1000) {
             return refused("the refresh token has expired", twice);
         }
-        let theirs = self
-            .identities
-            .get(&identity)
-            .map(|identity| &identity.client_id);
+        let theirs = self.identities.get(&identity).map(|identity| &identity.client_id);
         if let (Some(given), Some(theirs)) = (client_id, theirs)
             && !theirs.eq_ignore_ascii_case(given)
         {
@@ -250,19 +214,11 @@ impl State {
         }
         self.changed = true;
         if rotation == Rotation::Same {
-            return Redeemed::Good {
-                identity,
-                refresh: None,
-                twice,
-            };
+            return Redeemed::Good { identity, refresh: None, twice };
         }
         known.spent_ms.get_or_insert(now_ms);
         let refresh = Some(self.new_refresh(&identity, lifetimes, now_ms));
-        Redeemed::Good {
-            identity,
-            refresh,
-            twice,
-        }
+        Redeemed::Good { identity, refresh, twice }
     }
 
     /// Access tokens live on until they expire: only the way to new ones is closed.
@@ -283,9 +239,7 @@ impl State {
     pub(super) fn owner(&self, token: &str) -> Option<String> {
         let hash = token::hash(token);
         let access = self.access.get(&hash).map(|access| &access.identity);
-        access
-            .or_else(|| self.refresh.get(&hash).map(|refresh| &refresh.identity))
-            .cloned()
+        access.or_else(|| self.refresh.get(&hash).map(|refresh| &refresh.identity)).cloned()
     }
 
     pub(super) fn revoke_refresh(&mut self, token: &str) -> bool {
@@ -334,10 +288,7 @@ mod tests {
 
     use super::*;
 
-    const LIVES: Lifetimes = Lifetimes {
-        access: 60,
-        refresh: 600,
-    };
+    const LIVES: Lifetimes = Lifetimes { access: 60, refresh: 600 };
 
     fn renew(state: &mut State, token: &str, rotation: Rotation, now_ms: u64) -> Option<String> {
         match state.redeem(token, None, rotation, LIVES, now_ms) {

@@ -57,13 +57,7 @@ pub(super) fn looks_like_access(token: &str) -> bool {
 }
 
 /// A new access token: `OauthNG.JWS.` and a signed payload whose `data` names the identity. Times in seconds.
-pub(super) fn new_access(
-    identity: &str,
-    client_id: &str,
-    site: &str,
-    iat: u64,
-    exp: u64,
-) -> String {
+pub(super) fn new_access(identity: &str, client_id: &str, site: &str, iat: u64, exp: u64) -> String {
     let data = json!({
         "instance": {
             "instanceId": random::guid(),
@@ -123,14 +117,9 @@ mod tests {
     fn the_fourth_part_names_the_identity_and_the_times() {
         let access = new_access("the-identity", "client", "site", 10, 20);
         let part = access.split('.').nth(3).unwrap();
-        let payload: serde_json::Value =
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
-        assert_eq!(
-            (payload["iat"].as_u64(), payload["exp"].as_u64()),
-            (Some(10), Some(20))
-        );
-        let data: serde_json::Value =
-            serde_json::from_str(payload["data"].as_str().unwrap()).unwrap();
+        let payload: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
+        assert_eq!((payload["iat"].as_u64(), payload["exp"].as_u64()), (Some(10), Some(20)));
+        let data: serde_json::Value = serde_json::from_str(payload["data"].as_str().unwrap()).unwrap();
         assert_eq!(data["instance"]["aid"], "the-identity");
     }
 

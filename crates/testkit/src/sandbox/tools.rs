@@ -34,9 +34,7 @@ fn not_found() -> Reply {
 }
 
 fn status(text: &str) -> Option<u16> {
-    text.parse()
-        .ok()
-        .filter(|status| (200..=599).contains(status))
+    text.parse().ok().filter(|status| (200..=599).contains(status))
 }
 
 /// What arrived, with the credentials left out: only how they came.
@@ -98,10 +96,7 @@ fn preflight(asked: &Asked) -> Reply {
         .and_then(|value| value.to_str().ok())
         .unwrap_or("authorization, content-type");
     Reply::empty(204)
-        .header(
-            "access-control-allow-methods",
-            "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-        )
+        .header("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
         .header("access-control-allow-headers", wanted)
         .header("access-control-max-age", "600")
 }

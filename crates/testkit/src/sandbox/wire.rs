@@ -56,21 +56,13 @@ impl Drop for Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -108,11 +100,7 @@ impl fmt::Display for Withheld {
 impl std::error::Error for Withheld {}
 
 /// Makes the response, or does what the fault says instead of responding.
-pub(super) async fn send(
-    delivery: Delivery,
-    cut: &Cut,
-    request_id: &str,
-) -> Result<Response<ReplyBody>, Withheld> {
+pub(super) async fn send(delivery: Delivery, cut: &Cut, request_id: &str) -> Result<Response<ReplyBody>, Withheld> {
     match delivery {
         Delivery::Whole(reply) => {
             let body = ReplyBody::new([Step::Data(reply.body.clone())]);
@@ -124,9 +112,7 @@ pub(super) async fn send(
             // The pauses let what was sent so far leave before the connection ends.
             let body = ReplyBody::new([Step::Data(half), Step::Pause, Step::Pause, Step::End]);
             let mut response = response(reply, request_id, body);
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(whole));
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(whole));
             Ok(response)
         }
         Delivery::Oversized(reply, bytes) => {
@@ -156,17 +142,17 @@ fn oversized(reply: &Reply, bytes: u64) -> Vec<Step> {
 
 fn response(reply: Reply, request_id: &str, body: ReplyBody) -> Response<ReplyBody> {
     let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // An informational status is no answer, and the client would wait for one.
+    *response.status_mut() = StatusCode::from_u16(reply.status)
+        .ok()
+        .filter(|status| !status.is_informational())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     for (name, value) in [
         ("x-wix-request-id", request_id),
         ("cache-control", "no-store"),
         ("access-control-allow-origin", "*"),
-        (
-            "access-control-expose-headers",
-            "x-wix-request-id, x-wix-consistent, retry-after",
-        ),
+        ("access-control-expose-headers", "x-wix-request-id, x-wix-consistent, retry-after"),
     ] {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(HeaderName::from_static(name), value);
@@ -176,10 +162,7 @@ fn response(reply: Reply, request_id: &str, body: ReplyBody) -> Response<ReplyBo
         headers.insert(header::CONTENT_TYPE, content_type);
     }
     for (name, value) in &reply.headers {
-        match (
-            HeaderName::from_bytes(name.as_bytes()),
-            HeaderValue::from_str(value),
-        ) {
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
             (Ok(name), Ok(value)) => {
                 headers.insert(name, value);
             }
@@ -206,12 +189,7 @@ enum Step {
 
 impl ReplyBody {
     fn new(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self {
-            steps: steps
-                .into_iter()
-                .filter(|step| !matches!(step, Step::Data(data) if data.is_empty()))
-                .collect(),
-        }
+        Self { steps: steps.into_iter().filter(|step| !matches!(step, Step::Data(data) if data.is_empty())).collect() }
     }
 }
 
@@ -219,10 +197,7 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         const PIECE: u64 = 64 * 1024;
         match self.steps.pop_front() {
             None => Poll::Ready(None),
