@@ -1,1 +1,4 @@
 //! What the suites share.
+
+pub mod broken;
+pub mod step_clock;

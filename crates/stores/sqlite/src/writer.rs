@@ -121,10 +121,10 @@ fn alone(db: &Database, batch: Vec<Write>, failure: rusqlite::Error) {
 }
 
 fn exchange(db: &Database, write: &Write) -> rusqlite::Result<Result<Exchange, StoreError>> {
-    if write.expected.is_none() {
-        if let Err(e) = row::check_absence(&write.row.key, db.connection())? {
-            return Ok(Err(e));
-        }
+    if write.expected.is_none()
+        && let Err(e) = row::check_absence(&write.row.key, db.connection())?
+    {
+        return Ok(Err(e));
     }
     if write.row.write(db.connection(), write.expected)? {
         return Ok(Ok(Exchange::Swapped));

@@ -1,5 +1,6 @@
 //! Who may read the files.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used)] // the helpers too are tests
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
