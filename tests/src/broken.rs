@@ -270,7 +270,7 @@ impl BrokenPlace {
                 }
             }
         }
-        for _ in 0..3 {
+        for _ in 0..10 {
             yield_now().await;
         }
         self.write(name, new, keep);

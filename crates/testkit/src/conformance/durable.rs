@@ -1,7 +1,7 @@
 //! MUST 4: what was acknowledged is there after a crash, and no record is ever half there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 use wix_visitor_core::{Exchange, StoreKey, Stored};
@@ -42,6 +42,9 @@ pub async fn an_acknowledged_write_survives_a_crash(fixture: &dyn StoreFixture) 
     Ok(Shown::Holds)
 }
 
+const WRITES: usize = 60;
+const READS: usize = 600;
+
 /// While versions of very different lengths replace each other, every load, and every conflict, shows one of them whole.
 pub async fn no_reader_sees_half_a_record(fixture: &dyn StoreFixture) -> Verdict {
     let key = Keys::new().key("visitor")?;
@@ -49,13 +52,15 @@ pub async fn no_reader_sees_half_a_record(fixture: &dyn StoreFixture) -> Verdict
     let mut standing = patterned(1);
     writer.swap(&key, None, &standing).await?;
 
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut readers = JoinSet::new();
     for n in 0..3 {
-        let (store, key, over) = (Handle::open(fixture).await?, key.clone(), Arc::clone(&over));
+        let (store, key) = (Handle::open(fixture).await?, key.clone());
+        let (over, reads) = (Arc::clone(&over), Arc::clone(&reads));
         readers.spawn(async move {
             while !over.load(Ordering::Relaxed) {
                 let found = if n == 0 { conflicting(&store, &key).await? } else { store.load(&key).await? };
+                reads.fetch_add(1, Ordering::Relaxed);
                 ensure!(found.as_ref().is_some_and(is_whole), "a reader saw {found:?} in pieces");
                 tokio::task::yield_now().await;
             }
@@ -63,7 +68,11 @@ pub async fn no_reader_sees_half_a_record(fixture: &dyn StoreFixture) -> Verdict
         });
     }
     let writing = async {
-        for n in 0..60 {
+        // As long as it takes for enough of both to meet.
+        for n in 0..100 * WRITES {
+            if n >= WRITES && reads.load(Ordering::Relaxed) >= READS {
+                break;
+            }
             let new = patterned([60_000, 1, 5000, 0, 300][n % 5]);
             writer.swap(&key, Some(&standing), &new).await?;
             standing = new;
