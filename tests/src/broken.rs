@@ -190,10 +190,10 @@ impl TokenStore for BrokenStore {
         if let Err(e) = place.outage(&[]).await {
             return if place.has(Fault::TakesAnOutageForAbsence) { Ok(None) } else { Err(e) };
         }
-        if place.has(Fault::LoadsFromALaggingReplica) {
-            if let Some(before) = place.lock().replica.get(&name) {
-                return Ok(Some(before.clone()));
-            }
+        if place.has(Fault::LoadsFromALaggingReplica)
+            && let Some(before) = place.lock().replica.get(&name)
+        {
+            return Ok(Some(before.clone()));
         }
         place.standing(&name)
     }

@@ -82,10 +82,21 @@ macro_rules! suite {
 
         /// One `#[test]` for each function of the [suite](mod@crate::conformance), every one with a fixture of its own.
         ///
-        /// ```ignore
+        /// ```
+        /// # use std::sync::Arc;
+        /// # use wix_visitor_core::{StoreError, TokenStore, async_trait};
+        /// # #[derive(Default)]
+        /// # struct MyFixture;
+        /// # #[async_trait]
+        /// # impl wix_visitor_testkit::conformance::StoreFixture for MyFixture {
+        /// #     async fn open(&self) -> Result<Arc<dyn TokenStore>, StoreError> {
+        /// #         Ok(Arc::new(wix_visitor_memory::MemoryStore::new()))
+        /// #     }
+        /// # }
         /// mod my_store {
-        ///     wix_visitor_testkit::store_conformance!(MyFixture::new());
+        ///     wix_visitor_testkit::store_conformance!(super::MyFixture::default());
         /// }
+        /// # fn main() {}
         /// ```
         ///
         /// The caller's crate needs tokio with its macros and its multi-threaded runtime.
