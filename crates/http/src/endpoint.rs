@@ -9,7 +9,9 @@ use http::header::{PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use url::Url;
-use wix_visitor_core::{ClientId, Error, Grant, GrantError, GrantFailure, GrantReply, Secret, TokenEndpoint, async_trait};
+use wix_visitor_core::{
+    ClientId, Error, Grant, GrantError, GrantFailure, GrantReply, Secret, TokenEndpoint, async_trait,
+};
 use zeroize::Zeroizing;
 
 use crate::network::why;
@@ -37,7 +39,7 @@ pub enum Encoding {
 /// up to 64 KiB within the time that the flow gives. What an answer means is decided as
 /// [`GrantFailure`] tells: only `invalid_grant` with 400 or 401 on a renewal is a refusal.
 ///
-/// ```
+/// ```no_run
 /// use wix_visitor_http::{Encoding, WixEndpoint};
 ///
 /// # fn main() -> Result<(), wix_visitor_core::Error> {

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod call;
+#[cfg(test)]
+mod call_tests;
 mod endpoint;
 mod memory;
 mod network;
@@ -13,6 +15,9 @@ mod request;
 mod response;
 mod retry_after;
 mod site;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
 mod token_info;
 
 pub use endpoint::{Encoding, WixEndpoint, WixEndpointBuilder};

@@ -146,8 +146,11 @@ impl HttpOptions {
         }
         builder = self.tls(base, builder)?;
         finish(builder).build().map_err(|e| {
-            Error::new(ErrorKind::Misconfigured, "the HTTP client could not be set up: check TLS and the system's certificates")
-                .with_source(e.without_url())
+            Error::new(
+                ErrorKind::Misconfigured,
+                "the HTTP client could not be set up: check TLS and the system's certificates",
+            )
+            .with_source(e.without_url())
         })
     }
 
@@ -196,11 +199,17 @@ impl fmt::Debug for HttpOptions {
             Ok(base) => out.field("base_url", &base),
             Err(_) => out.field("base_url", &format_args!("(not usable)")),
         };
-        out.field("proxy", &format_args!("{}", match self.proxy {
-            ProxyChoice::Environment => "environment",
-            ProxyChoice::Never => "none",
-            ProxyChoice::At(_) => "set",
-        }))
+        out.field(
+            "proxy",
+            &format_args!(
+                "{}",
+                match self.proxy {
+                    ProxyChoice::Environment => "environment",
+                    ProxyChoice::Never => "none",
+                    ProxyChoice::At(_) => "set",
+                }
+            ),
+        )
         .field("root_certificates", &self.root_certificates.len())
         .field("connect_timeout", &self.connect_timeout)
         .finish()

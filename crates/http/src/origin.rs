@@ -94,7 +94,9 @@ impl BaseUrl {
             return Err(invalid(format!("will not send a token there: it goes to {} alone", self.ascii_origin())));
         }
         if url.fragment().is_some() {
-            return Err(invalid("the path to call holds a fragment (`#`), which is never sent: write %23 if it is meant"));
+            return Err(invalid(
+                "the path to call holds a fragment (`#`), which is never sent: write %23 if it is meant",
+            ));
         }
         Ok(url)
     }
@@ -159,7 +161,8 @@ mod tests {
 
     #[test]
     fn loopback_may_be_http_however_it_is_written() {
-        for url in ["http://127.0.0.1:4747", "http://127.255.0.1", "http://[::1]:80", "http://LOCALHOST", "http://2130706433"]
+        for url in
+            ["http://127.0.0.1:4747", "http://127.255.0.1", "http://[::1]:80", "http://LOCALHOST", "http://2130706433"]
         {
             assert!(BaseUrl::parse(url).unwrap().is_loopback(), "{url}");
         }

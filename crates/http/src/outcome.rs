@@ -246,7 +246,8 @@ mod tests {
     #[test]
     fn only_a_definitive_invalid_grant_on_a_renewal_is_a_refusal() {
         for status in 100..=999 {
-            let refused = outcome(Renewal, status, Body::Whole(INVALID_GRANT.as_bytes())).unwrap_err().failure == Refused;
+            let refused =
+                outcome(Renewal, status, Body::Whole(INVALID_GRANT.as_bytes())).unwrap_err().failure == Refused;
             assert_eq!(refused, matches!(status, 400 | 401), "{status}");
             let mint = outcome(Mint, status, Body::Whole(INVALID_GRANT.as_bytes())).unwrap_err().failure;
             assert_eq!(mint, Transient, "{status}");
@@ -296,7 +297,9 @@ mod tests {
 
     #[test]
     fn what_is_in_neither_shape_is_transient() {
-        for body in ["", " ", "null", "{}", "[]", "7", "<html>invalid_grant</html>", r#"{"message":5}"#, r#"{"details":{}}"#] {
+        for body in
+            ["", " ", "null", "{}", "[]", "7", "<html>invalid_grant</html>", r#"{"message":5}"#, r#"{"details":{}}"#]
+        {
             for asked in [Mint, Renewal] {
                 for status in [301, 400, 401, 403, 404, 418, 429, 500, 503] {
                     assert_eq!(failure(asked, status, body), Transient, "{asked:?} {status} {body}");
@@ -363,7 +366,9 @@ mod tests {
 
     #[test]
     fn a_success_that_cannot_be_used_is_transient_or_if_cut_unknown() {
-        for body in ["", "<html></html>", "null", "{}", INVALID_GRANT, r#"{"access_token":""}"#, r#"{"access_token":"a","#] {
+        for body in
+            ["", "<html></html>", "null", "{}", INVALID_GRANT, r#"{"access_token":""}"#, r#"{"access_token":"a","#]
+        {
             for asked in [Mint, Renewal] {
                 assert_eq!(failure(asked, 200, body), Transient, "{body}");
                 let cut = outcome(asked, 200, Body::Cut(body.as_bytes())).unwrap_err();
@@ -406,7 +411,9 @@ mod tests {
         for body in [
             format!(r#"{{"error":"invalid_grant","error_description":"token {TOKEN} is dead"}}"#),
             format!(r#"{{"error":"{TOKEN}"}}"#),
-            format!(r#"{{"message":"{TOKEN}","details":{{"applicationError":{{"code":"{TOKEN}","description":"{TOKEN}"}}}}}}"#),
+            format!(
+                r#"{{"message":"{TOKEN}","details":{{"applicationError":{{"code":"{TOKEN}","description":"{TOKEN}"}}}}}}"#
+            ),
             format!(
                 r#"{{"message":"","details":{{"validationError":{{"fieldViolations":[{{"field":"{TOKEN}","description":"{TOKEN}"}}]}}}}}}"#
             ),
@@ -421,7 +428,10 @@ mod tests {
                     let body = Body::Whole(body.as_bytes());
                     let error = judge(asked, status, &headers, body, &[TOKEN], SystemTime::UNIX_EPOCH).unwrap_err();
                     let shown = format!("{error} {error:?}");
-                    assert!(!TOKEN.as_bytes().windows(8).any(|w| shown.as_bytes().windows(8).any(|s| s == w)), "{shown}");
+                    assert!(
+                        !TOKEN.as_bytes().windows(8).any(|w| shown.as_bytes().windows(8).any(|s| s == w)),
+                        "{shown}"
+                    );
                 }
             }
         }

@@ -46,7 +46,8 @@ pub(crate) fn request_id(headers: &http::HeaderMap, secrets: &[&str]) -> Option<
 
 fn is_plain(c: char) -> bool {
     // Besides control characters: those that turn the direction of a terminal's text, or cannot be seen.
-    !c.is_control() && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Whether a run of token characters in this word is one that no message in words would hold.
@@ -116,7 +117,9 @@ mod tests {
 
     #[test]
     fn a_strangers_token_is_redacted_too() {
-        for token in [TOKEN, "OauthNG.JWS.short", "Abcdefgh12345678", "0123456789abcdef0123456789abcdef", &"a".repeat(40)] {
+        for token in
+            [TOKEN, "OauthNG.JWS.short", "Abcdefgh12345678", "0123456789abcdef0123456789abcdef", &"a".repeat(40)]
+        {
             assert_eq!(quote(&format!("no {token}!"), &[]), "no [redacted]");
         }
     }

@@ -58,8 +58,9 @@ impl ApiRequest {
     pub fn header(self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         self.change(|request| {
             let name = name.try_into().map_err(|_| invalid("a header has a name that no header can have"))?;
-            let value =
-                value.try_into().map_err(|_| invalid(format!("the header `{name}` has a value that no header can have")))?;
+            let value = value
+                .try_into()
+                .map_err(|_| invalid(format!("the header `{name}` has a value that no header can have")))?;
             if RESERVED.contains(&name) {
                 return Err(invalid(format!("the header `{name}` of a call cannot be set")));
             }
@@ -87,7 +88,8 @@ impl ApiRequest {
     /// Sends this as JSON.
     pub fn json(self, body: &(impl Serialize + ?Sized)) -> Self {
         self.change(|request| {
-            let body = serde_json::to_vec(body).map_err(|e| invalid("the body cannot be written as JSON").with_source(e))?;
+            let body =
+                serde_json::to_vec(body).map_err(|e| invalid("the body cannot be written as JSON").with_source(e))?;
             request.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
             *request.body_mut() = Some(body.into());
             Ok(())

@@ -11,24 +11,24 @@ use tokio::task::JoinSet;
 
 /// A request as it came: head lines and body.
 #[derive(Clone, Debug)]
-pub struct Received {
-    pub line: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Received {
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Received {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
 /// What the server does after it has read a request.
-pub enum Answer {
+pub(crate) enum Answer {
     /// Writes this and closes.
     Say(Vec<u8>),
     /// Writes this and goes silent.
@@ -42,7 +42,7 @@ pub enum Answer {
 }
 
 /// A whole answer with a body and these further header lines.
-pub fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Answer {
+pub(crate) fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Answer {
     let body = body.as_ref();
     let mut out = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for header in headers {
@@ -55,12 +55,12 @@ pub fn answer(status: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Answer 
     Answer::Say(out)
 }
 
-pub fn json(status: &str, body: &str) -> Answer {
+pub(crate) fn json(status: &str, body: &str) -> Answer {
     answer(status, &["content-type: application/json"], body)
 }
 
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     received: Arc<Mutex<Vec<Received>>>,
     written: Arc<Mutex<usize>>,
     // Ends all connections when dropped.
@@ -69,7 +69,7 @@ pub struct Server {
 
 impl Server {
     /// Starts one that answers the nth request as told.
-    pub async fn start(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::<Mutex<Vec<Received>>>::default();
@@ -88,18 +88,18 @@ impl Server {
         Self { url, received, written, _tasks: tasks }
     }
 
-    pub fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }
 
-    pub fn only(&self) -> Received {
+    pub(crate) fn only(&self) -> Received {
         let mut all = self.received();
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
 
     /// How many bytes of a flood somebody took.
-    pub fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         *self.written.lock().unwrap()
     }
 }
