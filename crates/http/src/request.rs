@@ -46,10 +46,10 @@ impl ApiRequest {
 
     fn change(mut self, change: impl FnOnce(&mut reqwest::Request) -> Result<(), Error>) -> Self {
         // The first mistake is the one that is told.
-        if let Ok(request) = &mut self.request {
-            if let Err(error) = change(request) {
-                self.request = Err(error);
-            }
+        if let Ok(request) = &mut self.request
+            && let Err(error) = change(request)
+        {
+            self.request = Err(error);
         }
         self
     }
