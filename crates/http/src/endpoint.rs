@@ -228,9 +228,9 @@ fn not_answered(asked: Asked, error: reqwest::Error) -> GrantError {
     let (failure, message) = if error.is_builder() {
         (GrantFailure::Misconfigured, format!("the {what} cannot be written: {why}"))
     } else if error.is_connect() {
-        (GrantFailure::Transient, format!("the token endpoint cannot be reached: {why}"))
+        (GrantFailure::Transient, format!("cannot connect: {why}"))
     } else {
-        (GrantFailure::Unknown, format!("the {what} was sent and got no answer, so it may have acted: {why}"))
+        (GrantFailure::Unknown, format!("the {what} was sent and may have acted: {why}"))
     };
     GrantError::new(failure, message).with_source(error.without_url())
 }

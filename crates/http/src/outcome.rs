@@ -114,7 +114,7 @@ fn judge_failure(asked: Asked, status: u16, body: Body<'_>, secrets: &[&str]) ->
         if said.is_misconfigured() || (asked == Asked::Mint && is_refusal(status) && said.names_the_app()) {
             return (
                 GrantFailure::Misconfigured,
-                tell("the token endpoint does not take this client id: compare it with your project's settings"),
+                tell("the app is unknown or not allowed: compare the client id with your project's settings"),
             );
         }
         if asked == Asked::Renewal && is_refusal(status) {
@@ -126,14 +126,12 @@ fn judge_failure(asked: Asked, status: u16, body: Body<'_>, secrets: &[&str]) ->
         }
     }
     let what = match status {
-        300..=399 => {
-            format!("the token endpoint redirects, which a {name} never follows: is the API URL right?")
-        }
-        429 => format!("the token endpoint throttles: too many requests, asked for a {name}"),
-        408 => format!("the token endpoint gave up waiting for the {name}"),
-        403 => format!("the token endpoint rejects the {name}, or throttles"),
-        500..=599 => format!("the token endpoint failed at the {name}"),
-        _ => format!("the token endpoint rejected the {name}"),
+        300..=399 => format!("redirected, which a {name} never follows: is the API URL right?"),
+        429 => format!("too many requests: the {name} was throttled"),
+        408 => format!("the {name} did not arrive in time"),
+        403 => format!("the {name} was forbidden, or throttled"),
+        500..=599 => format!("the server failed at the {name}"),
+        _ => format!("the {name} was rejected"),
     };
     (GrantFailure::Transient, tell(&what))
 }

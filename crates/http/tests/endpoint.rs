@@ -242,7 +242,7 @@ async fn a_redirect_is_not_followed() {
         let location = format!("location: {}/oauth2/token?t={REFRESH}", other.url);
         let error = failure(move || answer(status, &[location.as_str()], "")).await;
         assert_eq!(error.failure, GrantFailure::Transient);
-        assert!(error.message.contains("redirects"), "{error}");
+        assert!(error.message.contains("redirected"), "{error}");
     }
     assert!(other.received().is_empty());
 }
