@@ -112,6 +112,7 @@ mod tests {
             let shown = quote(&text, &[TOKEN]);
             assert!(!echoes(&shown, &[TOKEN]), "{shown}");
         }
+        assert_eq!(quote("not abcdefgh, sorry", &["abcdefgh"]), "not [redacted] sorry");
         assert_eq!(quote("the word pass word 1 is wrong", &["pass word 1"]), REDACTED);
     }
 

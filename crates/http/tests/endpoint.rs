@@ -166,6 +166,14 @@ async fn a_large_reply_is_refused_quickly_and_not_read() {
 }
 
 #[tokio::test]
+async fn a_reply_announced_as_large_is_refused_before_it_comes() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 65537\r\n\r\n";
+    let server = Server::start(move |_, _| Answer::Hold(head.into())).await;
+    let error = renew(&to(&server).build().unwrap()).await.unwrap_err();
+    assert_eq!(error.failure, GrantFailure::Transient, "{error}");
+}
+
+#[tokio::test]
 async fn a_body_that_drips_ends_with_the_grants_time() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{";
     let server = Server::start(move |_, _| Answer::Drip(head.into())).await;
