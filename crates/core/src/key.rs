@@ -99,12 +99,13 @@ impl StoreKey {
 
     /// The short name for logs and events.
     pub fn visitor_id(&self) -> VisitorId {
-        let hash = self.0.rsplit('/').next().unwrap_or("").as_bytes();
-        let mut id = [b'0'; 8];
-        for (to, from) in id.iter_mut().zip(hash) {
-            *to = *from;
-        }
-        VisitorId(id)
+        VisitorId::of(&self.0)
+    }
+
+    /// A number that belongs to this key: the same on every instance, evenly spread.
+    pub(crate) fn spread(&self) -> u64 {
+        let digits = self.0.rsplit('/').next().and_then(|hash| hash.get(8..24));
+        digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
     }
 }
 
@@ -119,6 +120,17 @@ impl fmt::Debug for StoreKey {
 /// It cannot be turned back into the visitor key, and says nothing about a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VisitorId([u8; 8]);
+
+impl VisitorId {
+    pub(crate) fn of(store_key: &str) -> Self {
+        let hash = store_key.rsplit('/').next().unwrap_or("").as_bytes();
+        let mut id = [b'0'; 8];
+        for (to, from) in id.iter_mut().zip(hash) {
+            *to = *from;
+        }
+        Self(id)
+    }
+}
 
 impl fmt::Display for VisitorId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

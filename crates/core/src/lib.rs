@@ -1,18 +1,32 @@
 //! The token flow of Wix Headless visitors: tokens, records, the store contract and the renewal protocol.
 
 mod clock;
+mod driver;
 mod endpoint;
+mod entry;
 mod error;
+mod events;
 mod key;
+mod policy;
+#[doc(hidden)] // open to checkers and simulations; no promise of stability
+pub mod protocol;
+#[doc(hidden)] // likewise
+pub mod record;
 mod secret;
 pub mod store;
+mod tokens;
 mod visitor;
+mod visitors;
 
 pub use async_trait::async_trait;
 pub use clock::{Clock, Entropy, Now, SystemClock, SystemEntropy, Timestamp};
 pub use endpoint::{Grant, GrantError, GrantFailure, GrantReply, TokenEndpoint};
 pub use error::{Error, ErrorKind, StoreError, StoreErrorKind};
+pub use events::{Event, EventKind, Events, LossReason, VisitorLost};
 pub use key::{ClientId, StoreKey, VisitorId};
+pub use policy::{OnRefused, Policy};
 pub use secret::Secret;
 pub use store::{Etag, Exchange, Stored, TokenStore};
-pub use visitor::{Authorization, Visitor, VisitorLost, Visitors};
+pub use tokens::{AccessToken, RefreshToken, Role, Tokens};
+pub use visitor::{Authorization, Status, Visitor};
+pub use visitors::{Visitors, VisitorsBuilder};

@@ -1,12 +1,23 @@
-//! The visitors of a site, and what can be asked of each.
+//! One visitor, and what can be asked of it.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::clock::Timestamp;
+use crate::driver::Driver;
+use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
+use crate::events::VisitorLost;
 use crate::key::VisitorId;
+use crate::protocol::flight::Goal;
+use crate::protocol::intent::Intent;
+use crate::protocol::reconcile::Held;
+use crate::record::{Record, decode};
+use crate::secret::Secret;
+use crate::tokens::{Role, Tokens};
 
 /// An access token that may be sent now, as the value of an `Authorization` header. Cheap to clone; `Debug` redacts it.
 #[derive(Clone)]
@@ -14,11 +25,6 @@ pub struct Authorization {
     header: HeaderValue,
     lost: Option<Arc<VisitorLost>>,
 }
-
-/// A visitor was replaced by a new one: the endpoint had definitively refused every token there was.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct VisitorLost {}
 
 impl Authorization {
     /// The value for an `Authorization` header, bare as Wix documents it, marked sensitive.
@@ -40,48 +46,350 @@ impl AsRef<[u8]> for Authorization {
 
 impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authorization(redacted)")
+        f.debug_struct("Authorization").field("lost", &self.lost).finish_non_exhaustive()
     }
 }
 
-/// One visitor of a site. Cheap to clone.
+/// What is known of a visitor, without a secret.
 #[derive(Clone, Debug)]
-pub struct Visitor {}
+#[non_exhaustive]
+pub struct Status {
+    /// What logs call it.
+    pub visitor: VisitorId,
+    /// Whether there is a record.
+    pub exists: bool,
+    /// Whether it was forgotten on purpose, and nothing came after.
+    pub forgotten: bool,
+    /// Whom the tokens stand for.
+    pub role: Role,
+    /// When the access token ends, if there is one.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the access token may be sent now.
+    pub usable: bool,
+    /// Whether it is time to renew.
+    pub due: bool,
+    /// Whether a refresh token is kept that was not refused.
+    pub renewable: bool,
+    /// How many renewals this identity has seen.
+    pub generation: u64,
+    /// How often the application set tokens or forgot.
+    pub epoch: u64,
+    /// Whether somebody holds the claim on it.
+    pub claimed: bool,
+    /// How many refresh tokens are kept aside.
+    pub alternates: usize,
+    /// The last failure, if no grant worked since.
+    pub last_error: Option<String>,
+    /// For how long grants are paused after it.
+    pub paused_for: Option<Duration>,
+    /// Whether what this process holds is in the store.
+    pub saved: bool,
+}
+
+/// One visitor of a site. Cheap to clone; clones share everything.
+///
+/// Nothing is minted before a token is needed. Every call here may be dropped at any point: what it started goes on, and is
+/// kept.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    driver: Arc<Driver>,
+    entry: Arc<Entry>,
+}
 
 impl Visitor {
+    pub(crate) fn new(driver: Arc<Driver>, entry: Arc<Entry>) -> Self {
+        Self { driver, entry }
+    }
+
     /// What logs and events call this visitor.
     pub fn id(&self) -> VisitorId {
-        unreachable!()
+        self.entry.id
     }
 
-    /// A token that may be sent now: from memory if usable, else renewed or minted first.
+    /// A token that may be sent now: from memory while it is usable, else renewed, or minted where there is none.
+    ///
+    /// A usable token is returned at once, and renewed meanwhile if that is due. Without one, all callers wait for one grant and
+    /// get the same result, at the latest after the policy's `wait`.
+    ///
+    /// # Errors
+    /// Never a new visitor in place of an error: see [`ErrorKind`]. All who waited for one grant get the same error.
     pub async fn authorization(&self) -> Result<Authorization, Error> {
-        Err(Error::new(ErrorKind::NoRuntime, "not yet"))
+        match self.present(&Goal::Serve) {
+            Some(header) => Ok(Authorization { header, lost: None }),
+            None => Box::pin(self.obtain(Goal::Serve)).await,
+        }
     }
 
-    /// Renews if `rejected` (the access token that was answered with a 401) is still the current one.
-    pub async fn renew_if(&self, _rejected: impl AsRef<[u8]>) -> Result<Authorization, Error> {
-        Err(Error::new(ErrorKind::NoRuntime, "not yet"))
+    /// Renews if `rejected` (the access token that was answered with a 401) is still the current one; else returns the
+    /// current one.
+    ///
+    /// # Errors
+    /// As [`authorization`](Self::authorization).
+    pub async fn renew_if(&self, rejected: impl AsRef<[u8]>) -> Result<Authorization, Error> {
+        let rejected = String::from_utf8_lossy(rejected.as_ref()).into_owned();
+        Box::pin(self.obtain(Goal::Replace(Secret::new(rejected)))).await
     }
 
-    /// State of type `T` kept in memory beside this visitor, one per visitor key and type, made by `Default` at first use.
+    /// Renews without checking whether that is needed. Calls at the same time share one grant.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if this visitor has no tokens to renew; else as [`authorization`](Self::authorization).
+    pub async fn renew(&self) -> Result<Authorization, Error> {
+        let tokens = self.tokens().await?;
+        if tokens == Tokens::default() {
+            return Err(self.error(
+                ErrorKind::InvalidInput,
+                "there is nothing to renew: this visitor has no tokens yet, ask for an authorization to mint them",
+            ));
+        }
+        let rejected = tokens.access.map_or_else(|| Secret::new(""), |token| token.value);
+        Box::pin(self.obtain(Goal::Replace(rejected))).await
+    }
+
+    /// This visitor's valid tokens, renewed or minted as needed, and kept: a visitor that exists is never replaced by this.
+    ///
+    /// # Errors
+    /// As [`authorization`](Self::authorization).
+    pub async fn generate(&self) -> Result<Tokens, Error> {
+        self.authorization().await?;
+        self.tokens().await
+    }
+
+    /// Takes over the tokens given, and makes valid ones of them: the same while they are valid; a new access token while the
+    /// refresh token works; new tokens once it is refused, if it is a visitor's.
+    ///
+    /// Tokens of the identity that is kept here already change nothing, so that an old copy never sets it back. Without a
+    /// refresh token this is [`generate`](Self::generate).
+    ///
+    /// # Errors
+    /// [`ErrorKind::MemberSessionEnded`] once a member's refresh token is refused; else as
+    /// [`authorization`](Self::authorization).
+    pub async fn generate_from(&self, given: Tokens) -> Result<Tokens, Error> {
+        if let Some(refresh) = &given.refresh {
+            let held = self.record().await?;
+            let known = held.as_ref().and_then(Record::chain).is_some_and(|chain| chain.knows(&refresh.value));
+            if !known {
+                self.set_tokens(given).await?;
+            }
+        }
+        self.generate().await
+    }
+
+    /// The tokens as they are, from memory or else from the store. Mints nothing, renews nothing; empty if there are none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if nothing is known yet and the store fails.
+    pub async fn tokens(&self) -> Result<Tokens, Error> {
+        Ok(self.record().await?.and_then(|record| record.chain().map(|chain| chain.tokens.clone())).unwrap_or_default())
+    }
+
+    /// Puts these tokens in place of whatever there is: a sign-in, or an import. Beats every grant in flight; in the store when
+    /// this returns `Ok`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if there is no refresh token among them, or the access token cannot be sent in a header;
+    /// [`ErrorKind::Store`] if they could not be saved: nothing has changed then, unless the kind is *unknown*.
+    pub async fn set_tokens(&self, tokens: Tokens) -> Result<(), Error> {
+        self.check()?;
+        let tokens = Tokens::new(tokens.access, tokens.refresh);
+        if tokens.refresh.is_none() {
+            return Err(self.error(
+                ErrorKind::InvalidInput,
+                "these tokens hold no refresh token, so they could not be kept: to drop a visitor's tokens, forget it",
+            ));
+        }
+        if tokens.access.as_ref().is_some_and(|token| token.value.to_header().is_none()) {
+            return Err(
+                self.error(ErrorKind::InvalidInput, "the access token holds characters that no header may carry")
+            );
+        }
+        self.driver.change(&self.entry, Intent::Set(tokens)).await
+    }
+
+    /// Whether these are a signed-in member's tokens. Mints nothing.
+    ///
+    /// # Errors
+    /// As [`tokens`](Self::tokens).
+    pub async fn logged_in(&self) -> Result<bool, Error> {
+        Ok(self.tokens().await?.role() == Role::Member)
+    }
+
+    /// Forgets this visitor: its tokens are gone at once, and no late renewal brings them back. The next need for a token mints
+    /// a new visitor.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if that could not be saved: nothing has changed then, unless the kind is *unknown*.
+    pub async fn forget(&self) -> Result<(), Error> {
+        self.check()?;
+        self.driver.change(&self.entry, Intent::Forget).await
+    }
+
+    /// What is known of this visitor, read from the store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the store fails.
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.check()?;
+        let stored = self.stored().await?;
+        let own = self.entry.held().filter(|held| held.etag.is_none()).map(|held| held.record);
+        let saved = own.is_none();
+        let record = own.or(stored).unwrap_or_default();
+        let now = self.driver.clock.now();
+        let chain = record.chain();
+        let schedule = chain.map_or(crate::protocol::schedule::Schedule::NONE, |chain| {
+            crate::protocol::schedule::Schedule::of(chain, &self.driver.policy, self.entry.spread)
+        });
+        let trouble = record.trouble.as_ref();
+        Ok(Status {
+            visitor: self.entry.id,
+            exists: record.version().is_some(),
+            forgotten: record.is_tombstone(),
+            role: chain.map_or(Role::None, |chain| chain.role()),
+            expires_at: chain.and_then(|chain| chain.tokens.access.as_ref()).map(|token| token.expires_at),
+            usable: schedule.is_usable(now.wall),
+            due: chain.is_some() && schedule.is_due(now.wall),
+            renewable: chain.is_some_and(|chain| chain.candidate().is_some()),
+            generation: chain.map_or(0, |chain| chain.generation),
+            epoch: record.epoch,
+            claimed: record.claim.is_some(),
+            alternates: chain.map_or(0, |chain| chain.alternates.len()),
+            last_error: trouble.map(|trouble| trouble.message.clone()),
+            paused_for: trouble.map(|t| t.until.since(now.wall).min(t.pause)).filter(|left| *left > Duration::ZERO),
+            saved,
+        })
+    }
+
+    /// State of type `T` kept in memory beside this visitor: one per visitor and type, made by `Default` at first use, gone with
+    /// the process. For layers built on this one.
     pub fn attachment<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        Arc::default()
-    }
-}
-
-/// The visitors of one site. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Visitors {}
-
-impl Visitors {
-    /// The visitor with this key, which need not exist yet.
-    pub fn visitor(&self, _key: impl AsRef<str>) -> Visitor {
-        Visitor {}
+        self.entry.attachment()
     }
 
-    /// Waits for grants under way and unsaved tokens.
-    pub async fn shutdown(&self) -> Result<(), Error> {
+    fn error(&self, kind: ErrorKind, message: &str) -> Error {
+        Error::new(kind, message).with_visitor(self.entry.id)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.entry.nameless {
+            return Err(self.error(
+                ErrorKind::InvalidInput,
+                "the visitor key is empty: give each visitor a key of its own, or \"default\" where there is one only",
+            ));
+        }
         Ok(())
+    }
+
+    /// A header from memory that serves this goal, if there is one. Starts a renewal beside it if that is due.
+    fn present(&self, goal: &Goal) -> Option<HeaderValue> {
+        let snapshot = self.entry.snapshot();
+        let snapshot = snapshot.as_ref()?;
+        let now = self.driver.clock.wall();
+        if !snapshot.schedule.is_usable(now) {
+            return None;
+        }
+        let header = snapshot.header.as_ref()?;
+        if let Goal::Replace(rejected) = goal
+            && header.as_bytes() == rejected.expose().as_bytes()
+        {
+            return None;
+        }
+        if snapshot.schedule.is_due(now) {
+            self.renew_meanwhile();
+        }
+        Some(header.clone())
+    }
+
+    #[cold]
+    fn renew_meanwhile(&self) {
+        if !self.entry.is_quiet(self.driver.clock.monotonic()) {
+            // The present token serves; why no better one is being fetched shows when it no longer does.
+            let _ = self.driver.board(&self.entry, Goal::Renew);
+        }
+    }
+
+    /// Waits for a flight, and for another where the first one's end is not what this caller needs.
+    async fn obtain(&self, goal: Goal) -> Result<Authorization, Error> {
+        self.check()?;
+        let wait = self.driver.policy.wait;
+        let start = self.driver.clock.monotonic();
+        let mut lost = None;
+        let mut vanished = 0;
+        loop {
+            if let Some(header) = self.present(&goal) {
+                return Ok(Authorization { header, lost });
+            }
+            let mut flight = self.driver.board(&self.entry, goal.clone())?;
+            let end = loop {
+                {
+                    let progress = flight.borrow_and_update();
+                    lost = progress.lost.clone().or(lost);
+                    if let Some(done) = &progress.done {
+                        break Some(done.clone());
+                    }
+                }
+                if let Some(header) = self.present(&goal) {
+                    return Ok(Authorization { header, lost });
+                }
+                let left = wait.saturating_sub(self.driver.clock.monotonic().saturating_sub(start));
+                tokio::select! {
+                    changed = flight.changed() => if changed.is_err() { break None },
+                    () = self.driver.clock.sleep(left) => return Err(self.error(
+                        ErrorKind::Busy,
+                        "no token in time: another holder's grant, or our own, is still under way; the visitor is kept, try again",
+                    )),
+                }
+            };
+            match end {
+                Some(Ok(landing)) => {
+                    lost = landing.lost.or(lost);
+                    if let Some(header) =
+                        self.present(&goal).or_else(|| landing.granted.then(|| self.newest()).flatten())
+                    {
+                        return Ok(Authorization { header, lost });
+                    }
+                }
+                Some(Err(error)) => {
+                    return match self.present(&goal) {
+                        Some(header) => Ok(Authorization { header, lost }),
+                        None => Err(error),
+                    };
+                }
+                // Its runtime was dropped, or its store or endpoint panicked: on ours it may go better.
+                None => {
+                    vanished += 1;
+                    if vanished > 3 {
+                        return Err(
+                            self.error(ErrorKind::NoRuntime, "grants keep ending half-way: is a store panicking?")
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// The token a grant has just brought, even if its life is too short to be called usable.
+    fn newest(&self) -> Option<HeaderValue> {
+        self.entry.snapshot().as_ref().and_then(|snapshot| snapshot.header.clone())
+    }
+
+    /// The record as this process knows it, or else as the store does.
+    async fn record(&self) -> Result<Option<Record>, Error> {
+        self.check()?;
+        match self.entry.held() {
+            Some(held) => Ok(Some(held.record)),
+            None => self.stored().await,
+        }
+    }
+
+    async fn stored(&self) -> Result<Option<Record>, Error> {
+        let Some(stored) =
+            self.driver.load(&self.entry).await.map_err(|e| Error::from(e).with_visitor(self.entry.id))?
+        else {
+            return Ok(None);
+        };
+        let record = decode(&stored.bytes).map_err(|error| Error::from(error).with_visitor(self.entry.id))?;
+        let held = Held { record: record.clone(), etag: Some(stored.etag), seen: self.driver.clock.now() };
+        self.entry.discover(held, &self.driver.policy);
+        Ok(Some(record))
     }
 }

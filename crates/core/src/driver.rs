@@ -1,0 +1,352 @@
+//! Performs what the protocol decides: the only place where the flow meets store, endpoint, clock and runtime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Entropy};
+use crate::endpoint::{GrantError, GrantFailure, TokenEndpoint};
+use crate::entry::{Entry, Progress};
+use crate::error::{Error, ErrorKind, StoreError, StoreErrorKind};
+use crate::events::{Event, EventKind};
+use crate::key::ClientId;
+use crate::policy::Policy;
+use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
+use crate::protocol::intent::{Intent, intended};
+use crate::protocol::reconcile::Held;
+use crate::record::{Lineage, Record, decode, encode};
+use crate::store::{Etag, Exchange, Stored, TokenStore};
+
+/// How much longer than its own deadline an endpoint may take before the flow stops listening.
+const GRACE: Duration = Duration::from_millis(250);
+/// The least time between two renewals that start by themselves for one visitor.
+const QUIET: Duration = Duration::from_secs(5);
+/// How soon a failed save is tried again: at first, and at most.
+const SAVE_FIRST: Duration = Duration::from_millis(100);
+const SAVE_MOST: Duration = Duration::from_secs(5);
+/// An epoch above any that an application reaches by setting tokens and forgetting: what follows a record that is corrupt.
+const EPOCH_OVER_CORRUPT: u64 = 1 << 32;
+
+/// What the flights of one site share.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    pub(crate) client_id: ClientId,
+    pub(crate) endpoint: Arc<dyn TokenEndpoint>,
+    pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) events: broadcast::Sender<Event>,
+    /// Flights, savers and intents under way.
+    pub(crate) tasks: TaskTracker,
+    /// No new grants.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Driver {
+    /// The flight under way for this visitor, or a new one towards `goal`.
+    pub(crate) fn board(self: &Arc<Self>, entry: &Arc<Entry>, goal: Goal) -> Result<watch::Receiver<Progress>, Error> {
+        let mut state = entry.state();
+        if let Some((_, flight)) = &state.flight {
+            return Ok(flight.clone());
+        }
+        if goal != Goal::Save {
+            if self.closing.is_cancelled() {
+                return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
+            }
+            let now = self.clock.monotonic();
+            match &state.cooldown {
+                Some((until, error)) if now < *until => return Err(error.clone().with_retry_in(Some(*until - now))),
+                _ => state.cooldown = None,
+            }
+        }
+        let runtime = Handle::try_current().map_err(|_| {
+            Error::new(ErrorKind::NoRuntime, "there is no tokio runtime here: call this from within one")
+        })?;
+        let (progress, waiting) = watch::channel(Progress::default());
+        let number = state.next_flight();
+        state.flight = Some((number, waiting.clone()));
+        let flight = Flight::new(Arc::clone(&self.policy), entry.spread, goal, entry.held(), state.watch.clone());
+        let intents = state.intents();
+        drop(state);
+        let slot = Slot { entry: Arc::clone(entry), number };
+        let driver = Arc::clone(self);
+        // Detached: a caller that goes away cancels its wait, and nothing else.
+        runtime.spawn(self.tasks.track_future(async move {
+            driver.fly(slot, flight, intents, progress).await;
+        }));
+        Ok(waiting)
+    }
+
+    async fn fly(self: Arc<Self>, slot: Slot, mut flight: Flight, intents: u64, progress: watch::Sender<Progress>) {
+        let entry = Arc::clone(&slot.entry);
+        let result = self.perform(&entry, &mut flight, intents, &progress).await;
+        let now = self.clock.monotonic();
+        {
+            let mut state = entry.state();
+            state.watch = flight.watch().clone();
+            match &result {
+                Ok(_) => entry.keep_quiet_until(now + QUIET),
+                Err(error) => {
+                    let pause = error.retry_in().filter(|_| state.intents() == intents);
+                    entry.keep_quiet_until(now + pause.unwrap_or_default().max(QUIET));
+                    state.cooldown = pause.map(|pause| (now + pause, error.clone()));
+                }
+            }
+        }
+        // The slot is free before anybody hears of the end, so that whoever wants more finds no finished flight in it.
+        drop(slot);
+        progress.send_modify(|progress| progress.done = Some(result));
+        if entry.is_unsaved() {
+            self.save_later(&entry);
+        }
+    }
+
+    async fn perform(
+        &self,
+        entry: &Entry,
+        flight: &mut Flight,
+        intents: u64,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Landing, Error> {
+        let mut input = Input::Start;
+        loop {
+            if self.closing.is_cancelled() {
+                flight.close();
+            }
+            let step = flight.next(input, self.clock.now(), &mut || self.entropy.draw());
+            if step.publish {
+                entry.publish(flight.held().cloned(), intents, &self.policy);
+                progress.send_modify(|progress| progress.lost = flight.lost().cloned());
+            }
+            for kind in step.events {
+                self.report(entry, kind);
+            }
+            input = match step.action {
+                Action::Done(result) => return result.map_err(|error| error.with_visitor(entry.id)),
+                Action::Sleep(pause) => {
+                    tracing::trace!(visitor = %entry.id, ?pause, "waiting for the claim of another holder");
+                    tokio::select! {
+                        () = self.clock.sleep(pause) => {}
+                        () = self.closing.cancelled() => {}
+                    }
+                    Input::Woke
+                }
+                Action::Load => {
+                    tracing::trace!(visitor = %entry.id, "load");
+                    match self.load(entry).await.and_then(|stored| stored.map(seen).transpose()) {
+                        Ok(seen) => Input::Loaded(seen),
+                        Err(error) => Input::StoreFailed(error),
+                    }
+                }
+                Action::Swap(swap) => {
+                    tracing::trace!(visitor = %entry.id, claim = swap.new.record.claim.is_some(), "swap");
+                    let exchange = self.swap(entry, &swap).await;
+                    match exchange.map(|exchange| match exchange {
+                        Exchange::Swapped => Ok(Input::Swapped),
+                        // One's own etag says that an earlier try was applied: no need to read what stands there.
+                        Exchange::Conflict(Some(stored)) if stored.etag == swap.new.etag => Ok(Input::Swapped),
+                        Exchange::Conflict(stored) => stored.map(seen).transpose().map(Input::Conflict),
+                    }) {
+                        Ok(Ok(input)) => input,
+                        Ok(Err(error)) | Err(error) => Input::StoreFailed(error),
+                    }
+                }
+                Action::Grant { grant, timeout } => {
+                    tracing::trace!(visitor = %entry.id, ?grant, ?timeout, "grant");
+                    let answer = tokio::select! {
+                        answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
+                        () = self.clock.sleep(timeout + GRACE) => {
+                            Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
+                        }
+                    };
+                    Input::Granted(answer)
+                }
+            };
+        }
+    }
+
+    /// One load, within the budget.
+    pub(crate) async fn load(&self, entry: &Entry) -> Result<Option<Stored>, StoreError> {
+        tokio::select! {
+            answer = self.store.load(&entry.key) => answer,
+            () = self.clock.sleep(self.policy.save) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer to a load in time"))
+            }
+        }
+    }
+
+    /// One swap, within the budget. Without an answer it is repeated, same etag and same bytes, which is safe; with tokens
+    /// that nobody else has, so it is after any passing failure.
+    async fn swap(&self, entry: &Entry, swap: &Swap) -> Result<Exchange, StoreError> {
+        let bytes = encode(&swap.new.record);
+        if bytes.len() > Stored::MAX_BYTES {
+            let message = format!("the record would have {} bytes, a store takes {}", bytes.len(), Stored::MAX_BYTES);
+            return Err(StoreError::new(StoreErrorKind::Unsupported, "token", message));
+        }
+        let new = Stored { etag: swap.new.etag, bytes };
+        let keep = self.keep(&swap.new.record);
+        let start = self.clock.monotonic();
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let left = self.policy.save.saturating_sub(self.clock.monotonic().saturating_sub(start));
+            let answer = self.exchange(entry, swap.expected.as_ref(), &new, keep, left).await;
+            let Err(error) = &answer else { return answer };
+            let again = error.kind() == StoreErrorKind::Unknown || (swap.precious && error.is_transient());
+            let left = self.policy.save.saturating_sub(self.clock.monotonic().saturating_sub(start));
+            if !again || left <= pause {
+                return answer;
+            }
+            self.clock.sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn exchange(
+        &self,
+        entry: &Entry,
+        expected: Option<&Etag>,
+        new: &Stored,
+        keep: Duration,
+        budget: Duration,
+    ) -> Result<Exchange, StoreError> {
+        tokio::select! {
+            answer = self.store.compare_exchange(&entry.key, expected, new, keep) => answer,
+            () = self.clock.sleep(budget) => {
+                Err(StoreError::new(StoreErrorKind::Unknown, "token", "no answer to a write in time"))
+            }
+        }
+    }
+
+    fn keep(&self, record: &Record) -> Duration {
+        if record.is_tombstone() { self.policy.keep_tombstone } else { self.policy.keep }
+    }
+
+    pub(crate) fn report(&self, entry: &Entry, kind: EventKind) {
+        let visitor = entry.id;
+        match &kind {
+            EventKind::Minted => tracing::info!(%visitor, "minted"),
+            EventKind::Renewed { generation } => tracing::info!(%visitor, generation, "renewed"),
+            EventKind::VisitorLost(lost) => tracing::error!(%visitor, %lost, "visitor lost"),
+            EventKind::MemberSessionEnded => tracing::warn!(%visitor, "member session ended"),
+            EventKind::RenewalFailed(error) => tracing::warn!(%visitor, %error, "renewal failed"),
+            EventKind::SavePending(error) => tracing::warn!(%visitor, %error, "save pending"),
+            other => tracing::debug!(%visitor, event = ?other, "event"),
+        }
+        // Nobody listening is no failure.
+        let _ = self.events.send(Event { visitor, kind });
+    }
+
+    /// Tries to save what the store refused, until it works.
+    fn save_later(self: &Arc<Self>, entry: &Arc<Entry>) {
+        if std::mem::replace(&mut entry.state().saving, true) {
+            return;
+        }
+        let saving = Saving { entry: Arc::clone(entry) };
+        let driver = Arc::clone(self);
+        tokio::spawn(self.tasks.track_future(async move {
+            let entry = &saving.entry;
+            let mut pause = SAVE_FIRST;
+            while entry.is_unsaved() {
+                driver.clock.sleep(if driver.closing.is_cancelled() { SAVE_FIRST } else { pause }).await;
+                pause = (pause * 2).min(SAVE_MOST);
+                if let Ok(mut flight) = driver.board(entry, Goal::Save) {
+                    // An end without a word is one more failed attempt.
+                    let _ = flight.wait_for(|progress| progress.done.is_some()).await;
+                }
+            }
+            driver.report(entry, EventKind::Saved);
+        }));
+    }
+
+    /// Does what the application wants, over whatever stands there. Detached, like a flight.
+    pub(crate) async fn change(self: &Arc<Self>, entry: &Arc<Entry>, intent: Intent) -> Result<(), Error> {
+        let runtime = Handle::try_current().map_err(|_| {
+            Error::new(ErrorKind::NoRuntime, "there is no tokio runtime here: call this from within one")
+        })?;
+        let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
+        let id = entry.id;
+        let task = runtime.spawn(self.tasks.track_future(async move { driver.impose(&entry, &intent).await }));
+        match task.await {
+            Ok(result) => result.map_err(|error| error.with_visitor(id)),
+            Err(_) => Err(Error::new(ErrorKind::NoRuntime, "the runtime ended before this was done; call it again")),
+        }
+    }
+
+    async fn impose(&self, entry: &Entry, intent: &Intent) -> Result<(), Error> {
+        let lineage = Lineage(self.entropy.draw());
+        let mut expected = None;
+        let mut standing = None;
+        let known = entry.held().filter(|held| held.etag.is_some());
+        if let Some(held) = known {
+            (expected, standing) = (held.etag, Some(held.record));
+        } else if let Some(stored) = self.load(entry).await? {
+            (expected, standing) = (Some(stored.etag), Some(readable(&stored)));
+        }
+        let start = self.clock.monotonic();
+        loop {
+            let held = entry.held().map(|held| held.record);
+            let now = self.clock.now();
+            let record = intended(intent, standing.as_ref(), held.as_ref(), lineage, now.wall, &self.policy);
+            let new = Seen { etag: Etag::from_bits(self.entropy.draw()), record };
+            let swap = Swap { expected, new, precious: true };
+            match self.swap(entry, &swap).await? {
+                Exchange::Conflict(Some(stored)) if stored.etag != swap.new.etag => {
+                    (expected, standing) = (Some(stored.etag), Some(readable(&stored)));
+                }
+                Exchange::Conflict(None) => (expected, standing) = (None, None),
+                _ => {
+                    let Seen { etag, record } = swap.new;
+                    entry.impose(Held { record, etag: Some(etag), seen: now }, &self.policy);
+                    return Ok(());
+                }
+            }
+            if self.clock.monotonic().saturating_sub(start) > self.policy.lease {
+                return Err(Error::new(ErrorKind::Busy, "the record keeps changing; call this again"));
+            }
+        }
+    }
+}
+
+fn seen(stored: Stored) -> Result<Seen, StoreError> {
+    Ok(Seen { etag: stored.etag, record: decode(&stored.bytes)? })
+}
+
+/// The record, or in place of one that is corrupt an empty one whose epoch is above all others: an application that sets
+/// tokens or forgets may write over it, and nothing else does.
+fn readable(stored: &Stored) -> Record {
+    decode(&stored.bytes).unwrap_or_else(|_| Record { epoch: EPOCH_OVER_CORRUPT, ..Record::default() })
+}
+
+/// Frees a flight's slot when the flight ends, also where that is because its runtime was dropped.
+#[derive(Debug)]
+struct Slot {
+    entry: Arc<Entry>,
+    number: u64,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = self.entry.state();
+        // Never another flight's.
+        if state.flight.as_ref().is_some_and(|(number, _)| *number == self.number) {
+            state.flight = None;
+        }
+    }
+}
+
+/// Marks a visitor as not being saved when its saver ends, however it ends.
+#[derive(Debug)]
+struct Saving {
+    entry: Arc<Entry>,
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        self.entry.state().saving = false;
+    }
+}

@@ -1,0 +1,173 @@
+//! One visitor in this process: its snapshot, and the one flight that may be under way for it.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use http::HeaderValue;
+use tokio::sync::watch;
+
+use crate::error::Error;
+use crate::events::VisitorLost;
+use crate::key::{StoreKey, VisitorId};
+use crate::policy::Policy;
+use crate::protocol::flight::{Landing, Watch};
+use crate::protocol::reconcile::Held;
+use crate::protocol::schedule::Schedule;
+
+/// This process's copy of a visitor's record, ready to serve from.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) held: Held,
+    pub(crate) header: Option<HeaderValue>,
+    pub(crate) schedule: Schedule,
+}
+
+impl Snapshot {
+    fn new(held: Held, policy: &Policy, spread: u64) -> Self {
+        let chain = held.record.chain();
+        let header = chain.and_then(|chain| chain.tokens.access.as_ref()?.value.to_header());
+        let schedule = match (chain, &header) {
+            (Some(chain), Some(_)) => Schedule::of(chain, policy, spread),
+            _ => Schedule::NONE,
+        };
+        // What is not in the store yet wants a flight, whatever its age.
+        let schedule = if held.etag.is_some() { schedule } else { schedule.due_now() };
+        Self { held, header, schedule }
+    }
+}
+
+/// What those who wait for a flight are told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) lost: Option<Arc<VisitorLost>>,
+    pub(crate) done: Option<Result<Landing, Error>>,
+}
+
+/// A visitor in this process.
+pub(crate) struct Entry {
+    pub(crate) key: StoreKey,
+    pub(crate) id: VisitorId,
+    pub(crate) spread: u64,
+    /// The visitor key was empty: a session without an id is not one visitor, it is everybody.
+    pub(crate) nameless: bool,
+    snapshot: ArcSwapOption<Snapshot>,
+    /// No renewal starts by itself before this moment, in milliseconds of the monotonic clock.
+    quiet_until: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// The flight under way, by number.
+    pub(crate) flight: Option<(u64, watch::Receiver<Progress>)>,
+    flights: u64,
+    /// How often the application set tokens or forgot.
+    intents: u64,
+    /// Until when, on the monotonic clock, callers get this error and the endpoint gets peace.
+    pub(crate) cooldown: Option<(Duration, Error)>,
+    pub(crate) watch: Watch,
+    pub(crate) saving: bool,
+    attachments: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+}
+
+impl State {
+    pub(crate) fn next_flight(&mut self) -> u64 {
+        self.flights += 1;
+        self.flights
+    }
+
+    pub(crate) fn intents(&self) -> u64 {
+        self.intents
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(key: StoreKey, nameless: bool) -> Self {
+        Self {
+            id: key.visitor_id(),
+            spread: key.spread(),
+            key,
+            nameless,
+            snapshot: ArcSwapOption::empty(),
+            quiet_until: AtomicU64::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> arc_swap::Guard<Option<Arc<Snapshot>>> {
+        self.snapshot.load()
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock; were it poisoned, its plain values would still hold.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.snapshot.load().as_ref().map(|snapshot| snapshot.held.clone())
+    }
+
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.snapshot.load().as_ref().is_some_and(|snapshot| snapshot.held.etag.is_none())
+    }
+
+    /// Takes what a flight brought. If the application set tokens or forgot since the flight took off, only news of the very
+    /// identity that it chose counts.
+    pub(crate) fn publish(&self, held: Option<Held>, intents: u64, policy: &Policy) {
+        let state = self.state();
+        if state.intents != intents {
+            let lineage = |held: &Held| held.record.version().map(|version| version.lineage);
+            let chosen = self.snapshot.load().as_ref().and_then(|snapshot| lineage(&snapshot.held));
+            if chosen != held.as_ref().and_then(lineage) {
+                return;
+            }
+        }
+        self.snapshot.store(held.map(|held| Arc::new(Snapshot::new(held, policy, self.spread))));
+    }
+
+    /// Takes what was found in the store, if nothing was known yet.
+    pub(crate) fn discover(&self, held: Held, policy: &Policy) {
+        let state = self.state();
+        if self.snapshot.load().is_none() && state.flight.is_none() {
+            self.snapshot.store(Some(Arc::new(Snapshot::new(held, policy, self.spread))));
+        }
+    }
+
+    /// Takes what the application decided.
+    pub(crate) fn impose(&self, held: Held, policy: &Policy) {
+        let mut state = self.state();
+        state.intents += 1;
+        state.cooldown = None;
+        self.quiet_until.store(0, Ordering::Relaxed);
+        let later = self.snapshot.load().as_ref().is_some_and(|now| now.held.record.epoch > held.record.epoch);
+        if !later {
+            self.snapshot.store(Some(Arc::new(Snapshot::new(held, policy, self.spread))));
+        }
+    }
+
+    pub(crate) fn is_quiet(&self, now: Duration) -> bool {
+        now.as_millis() < u128::from(self.quiet_until.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn keep_quiet_until(&self, moment: Duration) {
+        self.quiet_until.store(u64::try_from(moment.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn attachment<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut state = self.state();
+        let slot = state.attachments.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        // The slot of a type holds that type; a fresh one is the only sensible answer were it ever not so.
+        Arc::clone(slot).downcast().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,44 @@
+//! What *set tokens* and *forget* write: over whatever stands, claim or not, with the next epoch.
+
+use crate::clock::Timestamp;
+use crate::policy::Policy;
+use crate::protocol::outcome::lifetime_of;
+use crate::record::{Chain, Lineage, Record, Standing};
+use crate::tokens::Tokens;
+
+/// What the application wants.
+#[derive(Clone, Debug)]
+pub enum Intent {
+    /// These tokens, from now on.
+    Set(Tokens),
+    /// No tokens, and none of the old ones ever again.
+    Forget,
+}
+
+/// The record that says so. Its epoch is above that of the store and of this process, whichever is higher, so that no flight
+/// and no rolled-back store wins over it.
+pub fn intended(
+    intent: &Intent,
+    standing: Option<&Record>,
+    held: Option<&Record>,
+    lineage: Lineage,
+    now: Timestamp,
+    policy: &Policy,
+) -> Record {
+    let epoch = standing.into_iter().chain(held).map(|record| record.epoch).max().unwrap_or(0).saturating_add(1);
+    let standing = match intent {
+        Intent::Forget => Standing::Forgotten(lineage),
+        Intent::Set(tokens) => Standing::Held(Chain {
+            lineage,
+            generation: 0,
+            replaces: None,
+            began: now,
+            tokens: tokens.clone(),
+            lifetime: lifetime_of(tokens, now, policy),
+            refused: false,
+            alternates: Vec::new(),
+            doubt: None,
+        }),
+    };
+    Record { epoch, standing, claim: None, trouble: None }
+}

@@ -1,0 +1,278 @@
+//! What a reply, or a failure, makes of a record.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::endpoint::{GrantError, GrantFailure, GrantReply};
+use crate::error::{Error, ErrorKind};
+use crate::policy::Policy;
+use crate::protocol::schedule::Schedule;
+use crate::record::{Chain, Doubt, Lineage, Record, Standing, Trouble};
+use crate::secret::Secret;
+use crate::tokens::{AccessToken, RefreshToken, Role, Tokens, payload};
+
+/// No token lives longer than this, whatever a reply says.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// What a reply makes of a record, and how many alternates found no room in it.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The record to commit, without a claim.
+    pub record: Record,
+    /// How many alternates had to go.
+    pub dropped: usize,
+}
+
+/// A renewal's reply over the record it was asked for: same lineage, next generation. Nothing that may still be good is
+/// thrown away: the old refresh token is kept where the reply holds none, and as an alternate where it does.
+pub fn renewed(claimed: &Record, used: &Secret, reply: &GrantReply, now: Timestamp, policy: &Policy) -> Settled {
+    let Standing::Held(old) = &claimed.standing else {
+        return Settled { record: claimed.claimed(None), dropped: 0 };
+    };
+    let refresh = reply.refresh_token.clone().filter(|token| !token.is_empty()).unwrap_or_else(|| used.clone());
+    let (access, lifetime) = access(reply, now, policy);
+    let mut chain = Chain {
+        generation: old.generation + 1,
+        tokens: Tokens::new(access, Some(RefreshToken::new(refresh, old.role()))),
+        lifetime,
+        refused: false,
+        doubt: None,
+        alternates: Vec::new(),
+        ..old.clone()
+    };
+    let dropped = chain.keep_aside(old.refresh_tokens());
+    Settled { record: committed(claimed, chain, now, policy), dropped }
+}
+
+/// A mint's reply over the record it was asked for: a new lineage that notes what it takes the place of.
+pub fn minted(claimed: &Record, reply: &GrantReply, lineage: Lineage, now: Timestamp, policy: &Policy) -> Settled {
+    let (access, lifetime) = access(reply, now, policy);
+    let refresh = reply.refresh_token.clone().map(|token| RefreshToken::new(token, Role::Visitor));
+    let chain = Chain {
+        lineage,
+        generation: 0,
+        replaces: claimed.version(),
+        began: now,
+        tokens: Tokens::new(access, refresh),
+        lifetime,
+        refused: false,
+        alternates: Vec::new(),
+        doubt: None,
+    };
+    Settled { record: committed(claimed, chain, now, policy), dropped: 0 }
+}
+
+/// Tokens that are due the moment they arrive count as trouble, so that nobody asks for more of them at once.
+fn committed(claimed: &Record, chain: Chain, now: Timestamp, policy: &Policy) -> Record {
+    let fruitless = Schedule::of(&chain, &Policy { jitter: Duration::ZERO, ..policy.clone() }, 0).is_due(now);
+    let trouble = fruitless.then(|| {
+        let message = "the endpoint issues access tokens that have already expired";
+        trouble(claimed, GrantFailure::Transient, message.into(), None, now, policy)
+    });
+    Record { epoch: claimed.epoch, standing: Standing::Held(chain), claim: None, trouble }
+}
+
+/// The access token of a reply and its lifetime. The reply's word and the token's own are cross-checked: the shorter counts,
+/// except that a clock which disagrees by more than half the lifetime is not believed.
+fn access(reply: &GrantReply, now: Timestamp, policy: &Policy) -> (Option<AccessToken>, Duration) {
+    let Some(value) = reply.access_token.clone().filter(|token| token.to_header().is_some()) else {
+        return (None, policy.lifetime);
+    };
+    let claims = payload(&value);
+    let told = [reply.expires_in, claims.map(|claims| claims.lifetime())].into_iter().flatten().min();
+    let lifetime = told.unwrap_or(policy.lifetime).min(LONGEST);
+    let by_reply = now + lifetime;
+    let by_token = claims.map(|claims| claims.expires_at).filter(|at| *at < by_reply && *at > now + lifetime / 2);
+    (Some(AccessToken::new(value, by_token.unwrap_or(by_reply))), lifetime)
+}
+
+/// The lifetime of an access token that the application brought, and was not told of.
+pub(crate) fn lifetime_of(tokens: &Tokens, now: Timestamp, policy: &Policy) -> Duration {
+    let Some(token) = &tokens.access else { return policy.lifetime };
+    let told = payload(&token.value).map(|claims| claims.lifetime());
+    let left = token.expires_at.since(now);
+    let lifetime = told.unwrap_or_else(|| policy.lifetime.max(left));
+    lifetime.min(LONGEST)
+}
+
+/// A record after a failed grant: who tries next has to wait.
+pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestamp, policy: &Policy) -> Record {
+    let mut trouble = trouble(claimed, error.failure, error.message.clone(), error.retry_after, now, policy);
+    // Up to a quarter more, so that the instances of a fleet do not knock together.
+    let quarter = u64::try_from(trouble.pause.as_millis() / 4).unwrap_or(u64::MAX);
+    trouble.pause += Duration::from_millis(jitter % quarter.saturating_add(1));
+    trouble.until = now + trouble.pause;
+    let mut record = Record { claim: None, trouble: Some(trouble), ..claimed.clone() };
+    if error.failure == GrantFailure::Doubtful
+        && let Standing::Held(chain) = &mut record.standing
+    {
+        chain.doubt = Some(doubted(chain.doubt, now));
+    }
+    record
+}
+
+fn trouble(
+    claimed: &Record,
+    failure: GrantFailure,
+    message: String,
+    retry_after: Option<Duration>,
+    now: Timestamp,
+    policy: &Policy,
+) -> Trouble {
+    let failures = claimed.trouble.as_ref().map_or(0, |trouble| trouble.failures).saturating_add(1);
+    let pause = policy.backoff(failures, retry_after);
+    let kind = match failure {
+        GrantFailure::Misconfigured => ErrorKind::Misconfigured,
+        GrantFailure::Unknown => ErrorKind::OutcomeUnknown,
+        _ => ErrorKind::Unavailable,
+    };
+    Trouble { failures, pause, until: now + pause, kind, message }
+}
+
+/// The count of doubtful answers, with one more.
+fn doubted(doubt: Option<Doubt>, now: Timestamp) -> Doubt {
+    // A clock that was set back starts the count's time anew, never ends it early.
+    let since = doubt.map(|doubt| doubt.since).filter(|since| *since <= now).unwrap_or(now);
+    Doubt { count: doubt.map_or(0, |doubt| doubt.count).saturating_add(1), since }
+}
+
+/// Whether one more doubtful answer makes a refusal of it.
+pub fn is_refusal(claimed: &Record, now: Timestamp, policy: &Policy) -> bool {
+    let doubt = doubted(claimed.chain().and_then(|chain| chain.doubt), now);
+    doubt.count >= policy.doubts && now.since(doubt.since) >= policy.doubts_over
+}
+
+/// A failed grant as the flow's error.
+pub fn error_of(error: &GrantError, retry_in: Option<Duration>) -> Error {
+    let kind = match error.failure {
+        GrantFailure::Misconfigured => ErrorKind::Misconfigured,
+        GrantFailure::Unknown => ErrorKind::OutcomeUnknown,
+        _ => ErrorKind::Unavailable,
+    };
+    let what = match error.failure {
+        GrantFailure::Misconfigured => "the token endpoint does not accept this configuration",
+        GrantFailure::Unknown => "the token endpoint gave no answer to a grant that was sent",
+        GrantFailure::Doubtful => "the token endpoint's answer is not clear; the visitor is kept",
+        _ => "the token endpoint is unavailable; the visitor is kept",
+    };
+    Error::new(kind, format!("{what}: {}", error.message))
+        .with_status(error.status)
+        .with_request_id(error.request_id.clone())
+        .with_retry_in(retry_in)
+        .with_source(error.clone())
+}
+
+/// Trouble that another flight, or another instance, wrote down.
+pub fn error_from(trouble: &Trouble, left: Duration) -> Error {
+    Error::new(trouble.kind, format!("grants are paused after failure {}: {}", trouble.failures, trouble.message))
+        .with_retry_in(Some(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{held, record, secs, with_alternates};
+    use crate::record::{Alternate, Nonce};
+    use base64::Engine as _;
+
+    fn reply(access: &str, refresh: Option<&str>, expires_in: Option<u64>) -> GrantReply {
+        GrantReply {
+            access_token: Some(access.into()),
+            refresh_token: refresh.map(Into::into),
+            expires_in: expires_in.map(Duration::from_secs),
+            request_id: None,
+        }
+    }
+
+    fn renew(claimed: &Record, used: &str, reply: &GrantReply) -> Record {
+        renewed(claimed, &used.into(), reply, Timestamp::from_secs(1_000), &Policy::default()).record
+    }
+
+    fn refresh(record: &Record) -> &str {
+        held(record).tokens.refresh.as_ref().unwrap().value.expose()
+    }
+
+    #[test]
+    fn a_reply_without_a_refresh_token_keeps_the_old_one() {
+        let claimed = record(1, 3).claimed(Some(Nonce(1)));
+        for told in [None, Some(""), Some("refresh-1-3")] {
+            let after = renew(&claimed, "refresh-1-3", &reply("new", told, Some(14_400)));
+            assert_eq!((refresh(&after), held(&after).generation, after.claim), ("refresh-1-3", 4, None), "{told:?}");
+            assert!(held(&after).alternates.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_rotated_refresh_token_is_stored_and_the_spent_one_kept_aside() {
+        let after = renew(&record(1, 3), "refresh-1-3", &reply("new", Some("rotated"), Some(14_400)));
+        assert_eq!(refresh(&after), "rotated");
+        assert_eq!(held(&after).alternates, [Alternate { value: "refresh-1-3".into(), generation: 3 }]);
+    }
+
+    #[test]
+    fn an_alternate_that_worked_becomes_the_main_token_and_the_refused_one_is_gone() {
+        let mut claimed = with_alternates(record(1, 3), &[("aside", 2)]);
+        if let Standing::Held(chain) = &mut claimed.standing {
+            chain.refuse(&"refresh-1-3".into());
+            assert_eq!(chain.candidate().unwrap().expose(), "aside");
+        }
+        let after = renew(&claimed, "aside", &reply("new", None, Some(14_400)));
+        assert_eq!(refresh(&after), "aside");
+        assert!(held(&after).alternates.is_empty() && !held(&after).refused);
+    }
+
+    #[test]
+    fn a_member_stays_a_member_and_a_mint_is_a_visitor() {
+        let mut claimed = record(1, 3);
+        if let Standing::Held(chain) = &mut claimed.standing {
+            chain.tokens.refresh.as_mut().unwrap().role = Role::Member;
+        }
+        assert_eq!(held(&renew(&claimed, "refresh-1-3", &reply("new", Some("r"), None))).role(), Role::Member);
+        let new = minted(&claimed, &reply("a", Some("r"), None), Lineage(5), Timestamp::default(), &Policy::default());
+        assert_eq!((held(&new.record).role(), held(&new.record).replaces), (Role::Visitor, claimed.version()));
+    }
+
+    #[test]
+    fn the_tokens_own_expiry_is_heeded_unless_the_clocks_disagree_wildly() {
+        let token = |iat: i64, exp: i64| {
+            let payload = format!(r#"{{"iat":{iat},"exp":{exp}}}"#);
+            format!("OauthNG.JWS.h.{}.s", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload))
+        };
+        let expiry = |token: String| {
+            held(&renew(&record(1, 0), "r", &reply(&token, None, Some(14_400))))
+                .tokens
+                .access
+                .clone()
+                .unwrap()
+                .expires_at
+                .as_secs()
+        };
+        assert_eq!(expiry("opaque".into()), 1_000 + 14_400);
+        assert_eq!(expiry(token(400, 14_800)), 14_800, "a reply that lay in a cache for ten minutes");
+        assert_eq!(expiry(token(-14_000, 400)), 15_400, "our clock is hours ahead: never a loop");
+        assert_eq!(expiry(token(90_000, 104_400)), 15_400, "our clock is behind");
+    }
+
+    #[test]
+    fn tokens_that_arrive_expired_are_kept_and_pause_further_grants() {
+        let after = renew(&record(1, 0), "r", &reply("new", Some("rotated"), Some(0)));
+        assert_eq!(refresh(&after), "rotated");
+        assert_eq!(after.trouble.as_ref().unwrap().pause, secs(1));
+        let again = renew(&after, "r", &reply("new", Some("rotated"), Some(0)));
+        assert_eq!(again.trouble.as_ref().unwrap().pause, secs(2));
+        assert!(renew(&again, "r", &reply("new", None, Some(14_400))).trouble.is_none());
+    }
+
+    #[test]
+    fn a_doubtful_answer_counts_as_a_refusal_only_after_three_over_five_minutes() {
+        let policy = Policy::default();
+        let doubtful = GrantError::new(GrantFailure::Doubtful, "odd");
+        let mut record = record(1, 0);
+        for (second, refusal) in [(0, false), (200, false), (299, false), (301, true)] {
+            let now = Timestamp::from_secs(second);
+            assert_eq!(is_refusal(&record, now, &policy), refusal, "at {second}");
+            record = troubled(&record, &doubtful, 0, now, &policy);
+        }
+        assert!(!is_refusal(&record, Timestamp::from_secs(-1_000), &policy), "a clock set back proves nothing");
+    }
+}

@@ -1,0 +1,120 @@
+//! When a token is due, and until when it is usable: two thresholds, never one.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::policy::Policy;
+use crate::record::Chain;
+
+/// How much further than its whole lifetime a token may seem to lie ahead before the clock that wrote it, or ours, must be
+/// wrong.
+const SLACK: Duration = Duration::from_secs(5 * 60);
+
+/// The thresholds of one access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    plausible_from: Timestamp,
+    due_at: Timestamp,
+    usable_until: Timestamp,
+}
+
+impl Schedule {
+    /// No token: never usable, always due.
+    pub const NONE: Self = Self {
+        plausible_from: Timestamp::from_millis(i64::MAX),
+        due_at: Timestamp::from_millis(i64::MIN),
+        usable_until: Timestamp::from_millis(i64::MIN),
+    };
+
+    /// The thresholds of this chain's access token. `spread` is the visitor's own number: the same on every instance and at
+    /// every check.
+    pub fn of(chain: &Chain, policy: &Policy, spread: u64) -> Self {
+        let Some(access) = &chain.tokens.access else { return Self::NONE };
+        let most = chain.lifetime / 8;
+        let jitter = fraction(policy.jitter.min(most), spread, chain.generation);
+        Self {
+            plausible_from: access.expires_at - chain.lifetime - SLACK,
+            due_at: access.expires_at - policy.lead.min(most) - jitter,
+            usable_until: access.expires_at - policy.unusable.min(most),
+        }
+    }
+
+    /// Whether the token may be sent.
+    pub fn is_usable(&self, now: Timestamp) -> bool {
+        now < self.usable_until
+    }
+
+    /// Whether it is time to renew. So it is, too, when the expiry lies further ahead than the token lives: then one of the
+    /// clocks is wrong, and a token dated by the present one is worth more.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.due_at || now < self.plausible_from
+    }
+
+    /// When the token is due.
+    pub fn due_at(&self) -> Timestamp {
+        self.due_at
+    }
+
+    /// The same token, due at once.
+    #[must_use]
+    pub fn due_now(self) -> Self {
+        Self { due_at: Timestamp::from_millis(i64::MIN), ..self }
+    }
+}
+
+/// A share of `most` that is a hash of visitor and generation.
+fn fraction(most: Duration, spread: u64, generation: u64) -> Duration {
+    // One round of splitmix64: well spread, and the same everywhere.
+    let mut x = spread.wrapping_add(generation.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= x >> 31;
+    let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(x % most.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{chain, secs};
+
+    #[test]
+    fn the_thresholds_of_a_four_hour_token_are_the_policys() {
+        let chain = chain(1, 0, secs(14_400), secs(14_400));
+        let schedule = Schedule::of(&chain, &Policy { jitter: Duration::ZERO, ..Policy::default() }, 9);
+        let at = Timestamp::from_secs;
+        assert!(schedule.is_usable(at(14_339)) && !schedule.is_usable(at(14_340)));
+        assert!(!schedule.is_due(at(12_599)) && schedule.is_due(at(12_600)));
+    }
+
+    #[test]
+    fn a_short_token_is_neither_due_at_once_nor_sent_past_its_end() {
+        let chain = chain(1, 0, secs(8), secs(8));
+        let schedule = Schedule::of(&chain, &Policy::default(), 9);
+        let at = Timestamp::from_millis;
+        assert!(!schedule.is_due(at(5_900)), "lead and jitter are an eighth each at most");
+        assert!(schedule.is_usable(at(6_999)) && !schedule.is_usable(at(7_000)));
+    }
+
+    #[test]
+    fn an_expiry_beyond_the_tokens_lifetime_is_usable_but_due() {
+        let chain = chain(1, 0, Timestamp::from_secs(1_767_225_600), secs(14_400));
+        let schedule = Schedule::of(&chain, &Policy::default(), 9);
+        assert!(schedule.is_usable(Timestamp::default()) && schedule.is_due(Timestamp::default()));
+    }
+
+    #[test]
+    fn the_same_visitor_is_always_due_at_the_same_moment_and_a_fleet_is_spread_evenly() {
+        let policy = Policy::default();
+        let chain = chain(1, 4, secs(14_400), secs(14_400));
+        let mut buckets = [0u32; 30];
+        for visitor in 0..100_000u64 {
+            let due = Schedule::of(&chain, &policy, visitor).due_at();
+            assert_eq!(due, Schedule::of(&chain, &policy, visitor).due_at());
+            let before = Timestamp::from_secs(12_600).since(due).as_secs();
+            buckets[usize::try_from(before / 60).unwrap().min(29)] += 1;
+        }
+        let (least, most) = (buckets.iter().min().unwrap(), buckets.iter().max().unwrap());
+        assert!(*least > 3_000 && *most < 3_700, "{buckets:?}");
+    }
+}

@@ -1,0 +1,201 @@
+//! The visitors of one site.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, UnitWeighter};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
+use crate::driver::Driver;
+use crate::endpoint::TokenEndpoint;
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind};
+use crate::events::Events;
+use crate::key::{ClientId, StoreKey};
+use crate::policy::Policy;
+use crate::secret::Secret;
+use crate::store::TokenStore;
+use crate::visitor::Visitor;
+
+/// How many events wait for a slow reader before it misses some.
+const EVENTS: usize = 1024;
+
+/// The visitors of one site: one client id, one endpoint, one store. Cheap to clone; clones share everything.
+///
+/// Two sites in one process or on one store never see each other's visitors.
+#[derive(Clone, Debug)]
+pub struct Visitors {
+    driver: Arc<Driver>,
+    entries: Arc<Entries>,
+}
+
+type Entries = Cache<Secret, Arc<Entry>, UnitWeighter, foldhash::fast::RandomState, InUse>;
+
+/// Keeps what is in use, or not in the store yet, from being evicted.
+#[derive(Clone, Debug, Default)]
+struct InUse;
+
+impl Lifecycle<Secret, Arc<Entry>> for InUse {
+    type RequestState = ();
+
+    fn is_pinned(&self, _key: &Secret, entry: &Arc<Entry>) -> bool {
+        Arc::strong_count(entry) > 1 || entry.is_unsaved()
+    }
+}
+
+impl Visitors {
+    /// Starts to set up a site.
+    pub fn builder(client_id: ClientId, endpoint: impl TokenEndpoint, store: impl TokenStore) -> VisitorsBuilder {
+        VisitorsBuilder {
+            client_id,
+            endpoint: Arc::new(endpoint),
+            store: Arc::new(store),
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(SystemEntropy),
+            policy: Policy::default(),
+            snapshots: 100_000,
+        }
+    }
+
+    /// The visitor with this key, which need not exist yet: nothing is read, written or sent by asking for it.
+    ///
+    /// The key is the application's own name for one visitor: a session id on a server, `"default"` on a desktop.
+    pub fn visitor(&self, key: impl AsRef<str>) -> Visitor {
+        let key = key.as_ref();
+        if let Some(entry) = self.entries.get(key) {
+            return Visitor::new(Arc::clone(&self.driver), entry);
+        }
+        let secret = Secret::new(key);
+        let fresh = || {
+            let key = StoreKey::new(self.driver.endpoint.issuer(), &self.driver.client_id, &secret);
+            Ok::<_, std::convert::Infallible>(Arc::new(Entry::new(key, secret.is_empty())))
+        };
+        let entry = match self.entries.get_or_insert_with(&secret, fresh) {
+            Ok(entry) => entry,
+            Err(never) => match never {},
+        };
+        Visitor::new(Arc::clone(&self.driver), entry)
+    }
+
+    /// What happens to this site's visitors, from now on.
+    pub fn events(&self) -> Events {
+        Events(self.driver.events.subscribe())
+    }
+
+    /// The site's client id.
+    pub fn client_id(&self) -> &ClientId {
+        &self.driver.client_id
+    }
+
+    /// Who issues the tokens.
+    pub fn issuer(&self) -> &str {
+        self.driver.endpoint.issuer()
+    }
+
+    /// The numbers of the flow.
+    pub fn policy(&self) -> &Policy {
+        &self.driver.policy
+    }
+
+    /// Ends in good order: no new grant is sent, grants under way are waited for and saved, claims not yet used are given
+    /// back. Call it before `main` returns. Usable tokens are served from memory even afterwards.
+    ///
+    /// Waits for at most a lease and a save. What could not be saved until then is reported as an error; a later call tries
+    /// again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] if tokens are not in the store yet, which would be lost with this process.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.driver.closing.cancel();
+        self.driver.tasks.close();
+        let bound = self.driver.policy.lease + self.driver.policy.save + Duration::from_secs(1);
+        let finished = tokio::select! {
+            () = self.driver.tasks.wait() => true,
+            () = self.driver.clock.sleep(bound) => false,
+        };
+        let unsaved = self.entries.iter().filter(|(_, entry)| entry.is_unsaved()).count();
+        if unsaved > 0 {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "the tokens of {unsaved} visitors are not in the store yet: keep this process and call shutdown again"
+                ),
+            ));
+        }
+        if !finished {
+            return Err(Error::new(ErrorKind::Unavailable, "a grant is still under way: call shutdown again"));
+        }
+        Ok(())
+    }
+}
+
+/// Sets up a site.
+#[derive(Debug)]
+#[must_use]
+pub struct VisitorsBuilder {
+    client_id: ClientId,
+    endpoint: Arc<dyn TokenEndpoint>,
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    policy: Policy,
+    snapshots: usize,
+}
+
+impl VisitorsBuilder {
+    /// The numbers of the flow, in place of [`Policy::default`].
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The clock, in place of the machine's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The source of random numbers, in place of the operating system's. They must be unguessable outside of tests.
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// How many visitors are kept in memory; 100,000 unless said otherwise, about 3 KB each. One that is in use or not in
+    /// the store yet is kept beyond that.
+    pub fn snapshots(mut self, count: usize) -> Self {
+        self.snapshots = count;
+        self
+    }
+
+    /// The site. Sends nothing, reads nothing, starts no task.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if the policy cannot work, naming the rule.
+    pub fn build(self) -> Result<Visitors, Error> {
+        self.policy.check()?;
+        let entries = Cache::with(
+            self.snapshots.max(1),
+            u64::try_from(self.snapshots.max(1)).unwrap_or(u64::MAX),
+            UnitWeighter,
+            foldhash::fast::RandomState::default(),
+            InUse,
+        );
+        let driver = Driver {
+            client_id: self.client_id,
+            endpoint: self.endpoint,
+            store: self.store,
+            clock: self.clock,
+            entropy: self.entropy,
+            policy: Arc::new(self.policy),
+            events: broadcast::Sender::new(EVENTS),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        };
+        Ok(Visitors { driver: Arc::new(driver), entries: Arc::new(entries) })
+    }
+}
