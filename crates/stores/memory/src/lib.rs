@@ -1,1 +1,6 @@
-//! Keeps Wix visitors in memory.
+#![doc = include_str!("../README.md")]
+
+mod shelf;
+mod store;
+
+pub use store::MemoryStore;
