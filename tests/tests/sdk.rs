@@ -1,6 +1,8 @@
 //! The published JavaScript SDK, unchanged but for the address that its `fetch` reaches, against the sandbox; and its tokens, to
 //! the command `wix-visitor` and back.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     io::Write,
     path::Path,

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::{
     Result,
-    run::{program, root, run},
+    run::{program, root, run, stdout_of},
 };
 
 /// The README's command that runs the tests. It stands there on a line of its own.
@@ -35,7 +35,12 @@ pub(crate) fn run_main_command(home: &std::path::Path) -> Result {
         fs::remove_dir_all(home)?;
     }
     fs::create_dir_all(home)?;
-    run(program("sh").args(["-c", MAIN_COMMAND]).env("XDG_DATA_HOME", home))
+    let answer = stdout_of(program("sh").args(["-c", MAIN_COMMAND]).env("XDG_DATA_HOME", home))?;
+    if answer.contains("\"products\"") {
+        Ok(())
+    } else {
+        Err(format!("`{MAIN_COMMAND}` listed no products; it said: {answer}").into())
+    }
 }
 
 /// Runs the README's test command, as it stands there.

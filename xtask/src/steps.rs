@@ -54,6 +54,10 @@ impl Steps {
             println!("{}", step.line());
         }
         println!("{}", self.sums());
+        self.code()
+    }
+
+    fn code(&self) -> ExitCode {
         if self.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
@@ -82,22 +86,24 @@ impl Step {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_failure_stops_nothing_and_fails_the_whole() {
-        let mut steps = Steps::default();
-        steps.run("first", || Err("no".into()));
-        steps.run("second", || Ok(()));
-        steps.try_to_run("third", || Ok(Outcome::NotRun("no network")));
-        assert_eq!(steps.sums(), "1 passed, 1 failed");
-        assert_eq!(steps.finish(), ExitCode::FAILURE);
-        assert!(steps.done[2].line().ends_with("NOT RUN: no network"));
+    fn steps(outcomes: Vec<Result<Outcome>>) -> Steps {
+        let step = |outcome| Step { name: "a step", took: Duration::from_millis(1500), outcome };
+        Steps { done: outcomes.into_iter().map(step).collect() }
     }
 
     #[test]
-    fn the_whole_passes_when_nothing_failed() {
-        let mut steps = Steps::default();
-        steps.run("only", || Ok(()));
-        assert_eq!(steps.finish(), ExitCode::SUCCESS);
+    fn one_failure_fails_the_whole() {
+        let steps = steps(vec![Ok(Outcome::Passed), Err("no".into()), Ok(Outcome::Passed)]);
+        assert_eq!(steps.sums(), "2 passed, 1 failed");
+        assert_eq!(steps.code(), ExitCode::FAILURE);
+        assert!(steps.done[1].line().ends_with("1.5 s  FAILED"));
+    }
+
+    #[test]
+    fn what_was_not_run_has_neither_passed_nor_failed_and_says_why() {
+        let steps = steps(vec![Ok(Outcome::Passed), Ok(Outcome::NotRun("no network"))]);
         assert_eq!(steps.sums(), "1 passed, 0 failed");
+        assert_eq!(steps.code(), ExitCode::SUCCESS);
+        assert!(steps.done[1].line().ends_with("NOT RUN: no network"));
     }
 }
