@@ -2,7 +2,7 @@
 
 use wix_visitor_core::Timestamp;
 use wix_visitor_testkit::Rotation;
-use wix_visitor_tests::{Instance, hours, secs};
+use wix_visitor_tests::instance::{Instance, hours, secs};
 
 const TEN_YEARS: u64 = 10 * 365 * 24;
 

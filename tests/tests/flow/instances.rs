@@ -2,7 +2,7 @@
 
 use wix_visitor_core::{EventKind, GrantError, GrantFailure, StoreErrorKind};
 use wix_visitor_testkit::{Plan, Rotation, StoreFault, StoreOperation};
-use wix_visitor_tests::{Instance, drain, hours, secs};
+use wix_visitor_tests::instance::{Instance, drain, hours, secs};
 
 #[tokio::test(start_paused = true)]
 async fn parallel_first_calls_on_many_instances_make_one_visitor() {
@@ -135,7 +135,7 @@ async fn a_store_that_lost_everything_gets_the_visitor_back_from_memory() {
     let bare = wix_visitor_memory::MemoryStore::new();
     let moved = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let store = Switching { before: std::sync::Arc::new(wix_visitor_memory::MemoryStore::new()), after: std::sync::Arc::new(bare), moved: moved.clone() };
-    let visitors = wix_visitor_core::Visitors::builder(wix_visitor_tests::client_id(), site.endpoint.clone(), store.clone())
+    let visitors = wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store.clone())
         .clock(site.clock.clone())
         .build()
         .unwrap();
@@ -144,7 +144,7 @@ async fn a_store_that_lost_everything_gets_the_visitor_back_from_memory() {
     moved.store(true, std::sync::atomic::Ordering::SeqCst);
     tokio::time::sleep(hours(5)).await;
     assert_eq!(site.endpoint.identity(&visitor.authorization().await.unwrap()), first);
-    let again = wix_visitor_core::Visitors::builder(wix_visitor_tests::client_id(), site.endpoint.clone(), store)
+    let again = wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store)
         .clock(site.clock.clone())
         .build()
         .unwrap();

@@ -2,7 +2,7 @@
 
 use wix_visitor_core::{Role, Secret};
 use wix_visitor_testkit::Rotation;
-use wix_visitor_tests::{Instance, secs};
+use wix_visitor_tests::instance::{Instance, secs};
 
 #[derive(Clone, Copy, Debug)]
 enum Change {

@@ -6,7 +6,7 @@ use wix_visitor_core::{
     ErrorKind, EventKind, GrantError, GrantFailure, GrantReply, LossReason, OnRefused, Policy, Role, StoreErrorKind,
 };
 use wix_visitor_testkit::{Plan, Rotation, StoreFault};
-use wix_visitor_tests::{Instance, drain, hours, secs};
+use wix_visitor_tests::instance::{Instance, drain, hours, secs};
 
 fn failure(failure: GrantFailure) -> Plan {
     Plan::Fail(GrantError::new(failure, "as planned"))

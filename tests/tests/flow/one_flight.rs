@@ -6,7 +6,7 @@ use wix_visitor_core::{Error, ErrorKind, GrantError, GrantFailure, Role, Visitor
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::ledger::secret_key;
 use wix_visitor_testkit::{FakeEndpoint, Plan, Rotation, TestClock};
-use wix_visitor_tests::{Instance, client_id, hours, secs};
+use wix_visitor_tests::instance::{Instance, client_id, hours, secs};
 
 fn transient() -> Plan {
     Plan::Fail(GrantError::new(GrantFailure::Transient, "as planned"))

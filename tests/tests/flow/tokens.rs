@@ -2,7 +2,7 @@
 
 use wix_visitor_core::{ErrorKind, Role, Tokens};
 use wix_visitor_testkit::Rotation;
-use wix_visitor_tests::{Instance, secs};
+use wix_visitor_tests::instance::{Instance, secs};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_minted_before_a_token_is_needed() {
