@@ -1,1 +1,14 @@
-//! Keeps Wix visitors in an SQLite database.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod database;
+mod error;
+mod place;
+mod reader;
+mod row;
+mod schema;
+mod store;
+mod writer;
+
+pub use config::{SqliteOptions, Synchronous};
+pub use store::SqliteStore;

@@ -1,0 +1,372 @@
+//! The one thread that writes: many swaps to one transaction, and so to one wait for the disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use rusqlite::ErrorCode;
+use tokio::sync::{mpsc, oneshot};
+use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind};
+
+use crate::database::{Database, Pause};
+use crate::error::{BACKEND, error, is_busy};
+use crate::row::{self, NewRow};
+
+/// The most swaps in one transaction: enough to share the disk's wait, few enough to let other processes have their turn.
+pub(crate) const BATCH: usize = 64;
+
+/// A swap on its way to the disk.
+pub(crate) struct Write {
+    pub(crate) row: NewRow,
+    pub(crate) expected: Option<Etag>,
+    pub(crate) deadline: Instant,
+    pub(crate) fate: Arc<Fate>,
+    pub(crate) answer: oneshot::Sender<Result<Exchange, StoreError>>,
+}
+
+/// Whether a swap was begun: what its caller says of it when it waited in vain.
+#[derive(Debug, Default)]
+pub(crate) struct Fate(AtomicU8);
+
+impl Fate {
+    const WAITING: u8 = 0;
+    const BEGUN: u8 = 1;
+    const ABANDONED: u8 = 2;
+
+    /// The writer's question: may it be applied? From then on it may have been.
+    fn begin(&self) -> bool {
+        self.move_to(Self::BEGUN)
+    }
+
+    /// The caller's: is it certain that it never will be?
+    pub(crate) fn abandon(&self) -> bool {
+        self.move_to(Self::ABANDONED)
+    }
+
+    fn move_to(&self, to: u8) -> bool {
+        match self.0.compare_exchange(Self::WAITING, to, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(now) => now == to,
+        }
+    }
+}
+
+/// Writes what comes until every handle is gone and the queue is empty.
+pub(crate) fn run(db: &Database, mut queue: mpsc::Receiver<Write>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        settle(db, std::mem::take(&mut batch));
+        batch.reserve(BATCH);
+    }
+}
+
+/// Answers each write of the batch.
+fn settle(db: &Database, mut batch: Vec<Write>) {
+    let mut pause = Pause::new();
+    loop {
+        batch = drop_expired(batch);
+        let Some(first_deadline) = batch.iter().map(|write| write.deadline).min() else { return };
+        let begun = match db.until(first_deadline) {
+            Err(e) => return answer_all(batch, &e),
+            // Immediate: a transaction that turns into a writing one later can fail at once, whatever it would wait.
+            Ok(_) => db.run("BEGIN IMMEDIATE"),
+        };
+        match begun {
+            Ok(()) => break,
+            // Those whose time is over are answered; the others may have some left.
+            Err(e) if is_busy(&e) => thread::sleep(pause.next()),
+            Err(e) => return answer_all(batch, &db.fail(e)),
+        }
+    }
+
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for write in &batch {
+        // Only now, with the lock in hand: as long as a write waits for that, it is certain not to be applied.
+        if !write.fate.begin() {
+            outcomes.push(None);
+            continue;
+        }
+        match exchange(db, write) {
+            Ok(outcome) => outcomes.push(Some(outcome)),
+            Err(e) => {
+                db.roll_back();
+                return alone(db, batch, e);
+            }
+        }
+    }
+    let failure = db.run("COMMIT").err().map(|e| {
+        db.roll_back();
+        CommitFailure::new(db, e)
+    });
+    for (write, outcome) in batch.into_iter().zip(outcomes) {
+        let Some(outcome) = outcome else { continue };
+        let answer = match &failure {
+            None => outcome,
+            Some(failure) => failure.answer(outcome),
+        };
+        let _ = write.answer.send(answer);
+    }
+}
+
+/// A batch failed and was taken back. One write may be the reason (its page is damaged, it is the one too many for the disk),
+/// and the others are not to suffer for it.
+fn alone(db: &Database, batch: Vec<Write>, failure: rusqlite::Error) {
+    if batch.len() == 1 {
+        return answer_all(batch, &db.fail(failure));
+    }
+    for write in batch {
+        settle(db, vec![write]);
+    }
+}
+
+fn exchange(db: &Database, write: &Write) -> rusqlite::Result<Result<Exchange, StoreError>> {
+    if write.expected.is_none()
+        && let Err(e) = row::check_absence(&write.row.key, db.connection())?
+    {
+        return Ok(Err(e));
+    }
+    if write.row.write(db.connection(), write.expected)? {
+        return Ok(Ok(Exchange::Swapped));
+    }
+    Ok(db.select(&write.row.key)?.map(Exchange::Conflict))
+}
+
+fn drop_expired(batch: Vec<Write>) -> Vec<Write> {
+    let now = Instant::now();
+    let (waiting, expired) = batch.into_iter().partition(|write| write.deadline > now);
+    answer_all(expired, &not_in_time());
+    waiting
+}
+
+pub(crate) fn not_in_time() -> StoreError {
+    error(
+        StoreErrorKind::Unavailable,
+        "the operation did not get its turn within the timeout: another process holds the database, or the disk is too slow",
+    )
+}
+
+fn answer_all(batch: Vec<Write>, answer: &StoreError) {
+    for write in batch {
+        let _ = write.answer.send(Err(answer.clone()));
+    }
+}
+
+/// What is to be said when the last step of a transaction fails.
+struct CommitFailure {
+    written: StoreError,
+    others: StoreError,
+}
+
+impl CommitFailure {
+    fn new(db: &Database, e: rusqlite::Error) -> Self {
+        // A commit first appends to the log, the mark that makes it valid last. A full disk and a lock stop it before that
+        // mark. Anything else may come after it, say from the wait for the disk: this process then takes the transaction
+        // back, but a crash before the next write would have the log replayed, mark and all.
+        let before_the_mark = is_busy(&e) || e.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let others = db.fail(e);
+        let written = if before_the_mark {
+            others.clone()
+        } else {
+            let message = "the commit failed half way: the write may have been applied; repeating it is safe";
+            StoreError::new(StoreErrorKind::Unknown, BACKEND, message).with_source(others.clone())
+        };
+        Self { written, others: error(StoreErrorKind::Unavailable, "a commit failed").with_source(others) }
+    }
+
+    fn answer(&self, outcome: Result<Exchange, StoreError>) -> Result<Exchange, StoreError> {
+        match outcome {
+            Ok(Exchange::Swapped) => Err(self.written.clone()),
+            // What stood there may have been put there by the transaction that failed.
+            Ok(Exchange::Conflict(_)) => Err(self.others.clone()),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+    use wix_visitor_core::{StoreKey, Stored, TokenStore};
+
+    use super::*;
+    use crate::config::{BeforeCommit, SqliteOptions};
+    use crate::store::SqliteStore;
+
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+    fn key(n: usize) -> StoreKey {
+        StoreKey::parse(&format!("site/{n}")).unwrap()
+    }
+
+    fn record(n: u128) -> Stored {
+        Stored { etag: Etag::from_bits(n), bytes: n.to_be_bytes().to_vec() }
+    }
+
+    async fn open(path: &Path, before_commit: impl Fn() -> bool + Send + Sync + 'static) -> SqliteStore {
+        let mut options = SqliteOptions::new(path).timeout(Duration::from_secs(60));
+        options.before_commit = Some(BeforeCommit(Arc::new(before_commit)));
+        options.open().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_commit_hangs_is_unknown_and_is_still_applied() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("v.db");
+        let gate = Arc::new(Barrier::new(2));
+        let store = {
+            let gate = Arc::clone(&gate);
+            let mut options = SqliteOptions::new(&path).timeout(Duration::from_millis(300));
+            options.before_commit = Some(BeforeCommit(Arc::new(move || {
+                gate.wait();
+                false
+            })));
+            options.open().await.unwrap()
+        };
+        let error = store.compare_exchange(&key(1), None, &record(1), YEAR).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unknown);
+        assert_eq!(store.load(&key(1)).await.unwrap(), None);
+
+        gate.wait();
+        drop(store);
+        let store = SqliteStore::open(&path).await.unwrap();
+        let again = store.compare_exchange(&key(1), None, &record(1), YEAR).await.unwrap();
+        assert_eq!(again, Exchange::Conflict(Some(record(1))), "it was applied: one's own etag says so");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_did_not_get_its_turn_is_unavailable_and_never_applied() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("v.db");
+        let store = SqliteOptions::new(&path).timeout(Duration::from_millis(200)).open().await.unwrap();
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+        let error = store.compare_exchange(&key(1), None, &record(1), YEAR).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (StoreErrorKind::Unavailable, true));
+        assert_eq!(store.load(&key(1)).await.unwrap(), None, "who only reads is not held up");
+
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.compare_exchange(&key(2), None, &record(2), YEAR).await.unwrap(), Exchange::Swapped);
+        assert_eq!(store.load(&key(1)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_is_unknown_for_what_was_written_and_unavailable_for_the_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let fails = Arc::new(AtomicUsize::new(0));
+        let entered = Arc::new(Barrier::new(2));
+        let store = {
+            let (fails, entered) = (Arc::clone(&fails), Arc::clone(&entered));
+            open(&directory.path().join("v.db"), move || match fails.fetch_add(1, Ordering::SeqCst) {
+                // While the first commit waits, the next three come together.
+                0 => {
+                    entered.wait();
+                    entered.wait();
+                    false
+                }
+                n => n == 1,
+            })
+            .await
+        };
+        let write = |n: usize, etag: u128| {
+            let store = store.clone();
+            tokio::spawn(async move { store.compare_exchange(&key(n), None, &record(etag), YEAR).await })
+        };
+        let first = write(1, 1);
+        tokio::task::yield_now().await;
+        entered.wait();
+        let (taken, swapped, conflict) = (write(1, 2), write(2, 3), write(2, 4));
+        tokio::task::yield_now().await;
+        entered.wait();
+        assert_eq!(first.await.unwrap().unwrap(), Exchange::Swapped);
+        let kinds = [taken, swapped, conflict].map(|task| async { task.await.unwrap().unwrap_err().kind() });
+        let [taken, swapped, conflict] = kinds;
+        assert_eq!(taken.await, StoreErrorKind::Unavailable);
+        assert_eq!(swapped.await, StoreErrorKind::Unknown);
+        assert_eq!(conflict.await, StoreErrorKind::Unavailable, "what it met was never committed");
+        assert_eq!(store.load(&key(2)).await.unwrap(), None);
+        assert_eq!(store.compare_exchange(&key(2), None, &record(3), YEAR).await.unwrap(), Exchange::Swapped);
+    }
+
+    #[tokio::test]
+    async fn writes_that_come_together_share_a_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let commits = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Barrier::new(2));
+        let store = {
+            let (commits, gate) = (Arc::clone(&commits), Arc::clone(&gate));
+            open(&directory.path().join("v.db"), move || {
+                if commits.fetch_add(1, Ordering::SeqCst) == 0 {
+                    gate.wait();
+                    gate.wait();
+                }
+                false
+            })
+            .await
+        };
+        let mut writes = JoinSet::new();
+        let mut write = |n: usize| {
+            let store = store.clone();
+            writes.spawn(async move { store.compare_exchange(&key(n), None, &record(n as u128), YEAR).await });
+        };
+        write(0);
+        tokio::task::yield_now().await;
+        gate.wait();
+        (1..=2 * BATCH).for_each(write);
+        tokio::task::yield_now().await;
+        gate.wait();
+        while let Some(done) = writes.join_next().await {
+            assert_eq!(done.unwrap().unwrap(), Exchange::Swapped);
+        }
+        assert_eq!(commits.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_write_goes_on_when_its_caller_and_every_handle_are_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("v.db");
+        let gate = Arc::new(Barrier::new(2));
+        let store = {
+            let gate = Arc::clone(&gate);
+            open(&path, move || {
+                gate.wait();
+                false
+            })
+            .await
+        };
+        let task = {
+            let store = store.clone();
+            tokio::spawn(async move { store.compare_exchange(&key(1), None, &record(1), YEAR).await })
+        };
+        tokio::task::yield_now().await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        let dropping = std::thread::spawn(move || drop(store));
+        gate.wait();
+        dropping.join().unwrap();
+
+        // The very file, without any store: the drop waited for the write, and closed the log.
+        let db = rusqlite::Connection::open(&path).unwrap();
+        assert!(!path.with_extension("db-wal").exists());
+        let found: (i64, String, String) = db
+            .query_row("SELECT count(*), typeof(keep_until), typeof(etag) FROM records", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap();
+        assert_eq!(found, (1, "integer".to_owned(), "blob".to_owned()), "times are integers (D5)");
+    }
+
+    #[test]
+    fn a_fate_is_decided_once() {
+        let fate = Fate::default();
+        assert!(fate.begin() && fate.begin() && !fate.abandon());
+        let fate = Fate::default();
+        assert!(fate.abandon() && !fate.begin());
+    }
+}

@@ -1,0 +1,34 @@
+//! A clock that goes when it is told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use wix_visitor_core::{Clock, Timestamp, async_trait};
+
+/// Stands still until [`pass`](Self::pass). Clones are the same clock.
+#[derive(Clone, Debug, Default)]
+pub struct StepClock(Arc<AtomicU64>);
+
+impl StepClock {
+    /// Goes on by this much, on both sides, in whole milliseconds.
+    pub fn pass(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for StepClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_secs(1_767_225_600) + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep(&self, _: Duration) {
+        // No store sleeps on it.
+        std::future::pending().await
+    }
+}
