@@ -1,2 +1,62 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask <command>`.
+//!
+//! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
+//! must pass.
+
+#![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
+
+mod advisories;
+mod arrows;
+mod ci;
+mod features;
+mod leaks;
+mod msrv;
+mod readme;
+mod recorded;
+mod run;
+mod setup;
+mod steps;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Why a command of ours failed, for a person to read.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what the suites and the checks need and this machine lacks.
+    Setup,
+    /// Run all suites, then search their whole trace-level output for secrets.
+    Test,
+    /// Run all that a change must pass, the tests among it.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Setup => setup::setup(),
+        Command::Test => test::test(),
+        // Its last line is the sums, with nothing after them.
+        Command::Ci => return ci::ci(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,28 @@
-//! The Wix token endpoint over HTTP, and calling Wix APIs as a visitor.
+#![doc = include_str!("../README.md")]
+
+mod call;
+#[cfg(test)]
+mod call_tests;
+mod endpoint;
+mod memory;
+mod network;
+mod options;
+mod origin;
+mod outcome;
+mod quote;
+mod reply;
+mod request;
+mod response;
+mod retry_after;
+mod site;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+mod token_info;
+
+pub use endpoint::{Encoding, WixEndpoint, WixEndpointBuilder};
+pub use options::HttpOptions;
+pub use request::ApiRequest;
+pub use response::ApiResponse;
+pub use site::{Site, SiteBuilder, SiteVisitor};
+pub use token_info::TokenInfo;

@@ -55,7 +55,7 @@ async fn raw_mint(sandbox: &Sandbox) -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(addr)?;
         write!(
             stream,
-            "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /oauth2/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )?;
         let mut read = Vec::new();
@@ -143,7 +143,7 @@ async fn raw_mint_at(addr: std::net::SocketAddr) -> std::io::Result<Vec<u8>> {
     let body = mint_body().to_string();
     let mut stream = tokio::net::TcpStream::connect(addr).await?;
     let request = format!(
-        "POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /oauth2/token HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await?;

@@ -1,0 +1,96 @@
+//! Clocks that are wrong, jump, or stand still.
+
+use wix_visitor_core::Timestamp;
+use wix_visitor_testkit::Rotation;
+use wix_visitor_tests::instance::{Instance, hours, secs};
+
+const TEN_YEARS: u64 = 10 * 365 * 24;
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_in_1970_or_ten_years_ahead_loses_nothing_mints_nothing_and_never_loops() {
+    for there in [Timestamp::from_secs(0), Timestamp::from_secs(1_767_225_600) + hours(TEN_YEARS)] {
+        let site = Instance::new(Rotation::Single);
+        let identity = site.who().await.unwrap();
+        let right = site.now();
+        for round in 0..3 {
+            site.clock.set(there);
+            for restart in [false, true] {
+                let instance = if restart { site.another() } else { site.clone() };
+                let before = site.endpoint.grants();
+                for _ in 0..200 {
+                    assert_eq!(instance.who().await.unwrap(), identity);
+                    tokio::time::sleep(secs(1)).await;
+                }
+                let grants = site.endpoint.grants() - before;
+                assert!(grants <= 2, "{grants} grants in 200 s, round {round}, restart {restart}");
+            }
+            site.clock.set(right + secs(1_000) * (round + 1));
+            for _ in 0..200 {
+                assert_eq!(site.who().await.unwrap(), identity);
+                tokio::time::sleep(secs(1)).await;
+            }
+            assert_eq!(site.another().who().await.unwrap(), identity);
+        }
+        assert_eq!(site.endpoint.mints(), 1);
+        assert!(site.endpoint.grants() <= 20, "{} grants", site.endpoint.grants());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_during_a_grant_harms_nobody() {
+    for jump in [hours(48), hours(TEN_YEARS)] {
+        for back in [false, true] {
+            let site = Instance::new(Rotation::Strict);
+            let identity = site.who().await.unwrap();
+            site.expire().await;
+            site.endpoint.close();
+            let call = tokio::spawn({
+                let site = site.clone();
+                async move { site.who().await }
+            });
+            site.endpoint.arrived().await;
+            if back { site.clock.jump_back(jump) } else { site.clock.jump(jump) }
+            site.endpoint.open();
+            assert_eq!(call.await.unwrap().unwrap(), identity);
+            tokio::time::sleep(secs(60)).await;
+            assert_eq!(site.who().await.unwrap(), identity);
+            assert_eq!(site.another().who().await.unwrap(), identity);
+            assert_eq!(site.endpoint.mints(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_slept_between_claim_and_grant_claims_anew() {
+    // The monotonic clock stands still in a sleeping machine, so the other one has to give the sleep away.
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    let swaps = site.store.swaps();
+    let clock = site.clock.clone();
+    site.store.decide(move |_, number| {
+        if number == swaps + 1 {
+            clock.jump(secs(20));
+        }
+        None
+    });
+    assert_eq!(site.who().await.unwrap(), identity);
+    assert_eq!(site.store.swaps() - swaps, 3, "claim, claim again, commit");
+    assert_eq!(site.endpoint.renewals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_written_by_a_clock_far_ahead_lasts_no_longer_than_the_pause() {
+    use wix_visitor_core::{GrantError, GrantFailure};
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    site.clock.jump(hours(TEN_YEARS));
+    site.endpoint.plan(wix_visitor_testkit::Plan::Fail(GrantError::new(GrantFailure::Transient, "busy")));
+    site.who().await.unwrap_err();
+    site.clock.jump_back(hours(TEN_YEARS));
+    let other = site.another();
+    other.who().await.unwrap_err();
+    tokio::time::sleep(secs(3)).await;
+    assert_eq!(other.who().await.unwrap(), identity);
+}

@@ -1,0 +1,234 @@
+//! Several instances on one store: claims, takeovers, races, and a store that forgets.
+
+use wix_visitor_core::{EventKind, GrantError, GrantFailure, StoreErrorKind};
+use wix_visitor_testkit::{Plan, Rotation, StoreFault, StoreOperation};
+use wix_visitor_tests::instance::{Instance, drain, hours, secs};
+
+#[tokio::test(start_paused = true)]
+async fn parallel_first_calls_on_many_instances_make_one_visitor() {
+    let site = Instance::new(Rotation::Same);
+    site.endpoint.set_latency(secs(2));
+    let instances: Vec<_> = (0..20).map(|_| site.another()).collect();
+    let calls: Vec<_> = instances
+        .iter()
+        .map(|instance| {
+            let instance = instance.clone();
+            tokio::spawn(async move { instance.who().await.unwrap() })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), 1);
+    }
+    assert_eq!(site.endpoint.mints(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_visitor_on_many_instances_is_renewed_once() {
+    for rotation in [Rotation::Same, Rotation::Strict] {
+        let site = Instance::new(rotation);
+        let instances: Vec<_> = (0..20).map(|_| site.another()).collect();
+        for instance in &instances {
+            assert_eq!(instance.who().await.unwrap(), 1);
+        }
+        site.expire().await;
+        site.endpoint.set_latency(secs(2));
+        let calls: Vec<_> = instances
+            .iter()
+            .map(|instance| {
+                let instance = instance.clone();
+                tokio::spawn(async move { instance.who().await.unwrap() })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap(), 1);
+        }
+        assert_eq!((site.endpoint.renewals(), site.endpoint.mints()), (1, 1), "{rotation:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_died_is_taken_over_after_a_lease_and_not_before() {
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    let dead = site.another();
+    dead.store.decide(|operation, number| (operation == StoreOperation::Swap && number > 1).then_some(StoreFault::Hang));
+    dead.endpoint.plan(Plan::Hang);
+    let call = tokio::spawn({
+        let dead = dead.clone();
+        async move { dead.who().await }
+    });
+    tokio::time::sleep(secs(1)).await;
+    call.abort();
+    let start = tokio::time::Instant::now();
+    assert_eq!(site.who().await.unwrap(), identity);
+    let waited = start.elapsed();
+    assert!((secs(14)..secs(17)).contains(&waited), "{waited:?}");
+    assert_eq!(site.endpoint.renewals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_holder_changes_nothing_and_its_token_is_kept_aside() {
+    // Paused past its lease with a reply in hand, while another instance renewed.
+    let site = Instance::new(Rotation::New);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    let late = site.another();
+    late.store.decide(|operation, number| {
+        (operation == StoreOperation::Swap && number > 1).then_some(StoreFault::Fail(StoreErrorKind::Unavailable))
+    });
+    assert_eq!(late.who().await.unwrap(), identity);
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(site.who().await.unwrap(), identity, "taken over after a lease");
+    let winner = site.refresh_token().await;
+    late.store.heal();
+    tokio::time::sleep(secs(10)).await;
+    let reader = site.another();
+    assert_eq!(reader.refresh_token().await, winner, "the newer token stays");
+    let status = reader.visitor().status().await.unwrap();
+    assert_eq!((status.alternates, status.generation), (2, 1), "the loser's token and the spent one");
+    assert_eq!(late.who().await.unwrap(), identity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_followed_by_the_alternates_and_nobody_is_lost() {
+    let site = Instance::new(Rotation::New);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    site.who().await.unwrap();
+    site.expire().await;
+    // The main token dies for a reason of the endpoint's own; the one before it is still good.
+    site.endpoint.plan(Plan::Fail(GrantError::new(GrantFailure::Refused, "invalid_grant")));
+    let authorization = site.visitor().authorization().await.unwrap();
+    assert_eq!(site.identity(&authorization), identity);
+    assert!(authorization.lost().is_none());
+    assert_eq!(site.endpoint.mints(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c8_a_refusal_deletes_nothing_that_somebody_else_has_renewed_meanwhile() {
+    let site = Instance::new(Rotation::Strict);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    let slow = site.another();
+    slow.endpoint.close();
+    let call = tokio::spawn({
+        let slow = slow.clone();
+        async move { slow.who().await }
+    });
+    slow.endpoint.arrived().await;
+    // Meanwhile the application brings newer tokens of another instance.
+    let (member, tokens) = site.sign_in(wix_visitor_core::Role::Member);
+    site.visitor().set_tokens(tokens).await.unwrap();
+    site.endpoint.revoke(identity);
+    site.endpoint.open();
+    assert_eq!(call.await.unwrap().unwrap(), member, "the refused instance adopts what stands");
+    assert_eq!(site.another().who().await.unwrap(), member);
+    assert_eq!(site.endpoint.mints(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_lost_everything_gets_the_visitor_back_from_memory() {
+    let site = Instance::new(Rotation::Single);
+    let identity = site.who().await.unwrap();
+    // A failover to an empty replica: the same instance, its snapshot, and a store that shows nothing.
+    let bare = wix_visitor_memory::MemoryStore::new();
+    let moved = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let store = Switching { before: std::sync::Arc::new(wix_visitor_memory::MemoryStore::new()), after: std::sync::Arc::new(bare), moved: moved.clone() };
+    let visitors = wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store.clone())
+        .clock(site.clock.clone())
+        .build()
+        .unwrap();
+    let visitor = visitors.visitor(&*site.key);
+    let first = site.endpoint.identity(&visitor.authorization().await.unwrap());
+    moved.store(true, std::sync::atomic::Ordering::SeqCst);
+    tokio::time::sleep(hours(5)).await;
+    assert_eq!(site.endpoint.identity(&visitor.authorization().await.unwrap()), first);
+    let again = wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store)
+        .clock(site.clock.clone())
+        .build()
+        .unwrap();
+    let back = again.visitor(&*site.key).authorization().await.unwrap();
+    assert_eq!(site.endpoint.identity(&back), first, "and it is in the store");
+    assert_ne!(first, Some(identity));
+}
+
+#[derive(Clone, Debug)]
+struct Switching {
+    before: std::sync::Arc<wix_visitor_memory::MemoryStore>,
+    after: std::sync::Arc<wix_visitor_memory::MemoryStore>,
+    moved: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Switching {
+    fn now(&self) -> &wix_visitor_memory::MemoryStore {
+        if self.moved.load(std::sync::atomic::Ordering::SeqCst) { &self.after } else { &self.before }
+    }
+}
+
+#[wix_visitor_core::async_trait]
+impl wix_visitor_core::TokenStore for Switching {
+    async fn load(
+        &self,
+        key: &wix_visitor_core::StoreKey,
+    ) -> Result<Option<wix_visitor_core::Stored>, wix_visitor_core::StoreError> {
+        self.now().load(key).await
+    }
+
+    async fn compare_exchange(
+        &self,
+        key: &wix_visitor_core::StoreKey,
+        expected: Option<&wix_visitor_core::Etag>,
+        new: &wix_visitor_core::Stored,
+        keep: std::time::Duration,
+    ) -> Result<wix_visitor_core::Exchange, wix_visitor_core::StoreError> {
+        self.now().compare_exchange(key, expected, new, keep).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_to_any_write_changes_nothing() {
+    for lost in 1..=2 {
+        for rotation in [Rotation::Same, Rotation::Single] {
+            let site = Instance::new(rotation);
+            let identity = site.who().await.unwrap();
+            site.expire().await;
+            let swaps = site.store.swaps();
+            site.store.decide(move |operation, number| {
+                (operation == StoreOperation::Swap && number == swaps + lost).then_some(StoreFault::LoseAnswer)
+            });
+            let start = tokio::time::Instant::now();
+            assert_eq!(site.who().await.unwrap(), identity);
+            assert!(start.elapsed() < secs(1));
+            assert_eq!(site.another().who().await.unwrap(), identity);
+            assert_eq!((site.endpoint.renewals(), site.endpoint.mints()), (1, 1), "answer {lost} lost, {rotation:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_tell_the_story() {
+    let site = Instance::new(Rotation::New);
+    let mut events = site.visitors.events();
+    site.who().await.unwrap();
+    for _ in 0..4 {
+        site.expire().await;
+        site.who().await.unwrap();
+    }
+    let other = site.another();
+    let mut others = other.visitors.events();
+    other.who().await.unwrap();
+    let told: Vec<_> = drain(&mut events).iter().map(name).collect();
+    assert_eq!(told, ["minted", "renewed", "renewed", "renewed", "dropped", "renewed", "dropped"]);
+    assert_eq!(drain(&mut others).iter().map(name).collect::<Vec<_>>(), ["adopted"]);
+}
+
+fn name(event: &EventKind) -> &'static str {
+    match event {
+        EventKind::Minted => "minted",
+        EventKind::Renewed { .. } => "renewed",
+        EventKind::Adopted => "adopted",
+        EventKind::AlternateDropped => "dropped",
+        _ => "other",
+    }
+}

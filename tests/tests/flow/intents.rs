@@ -1,0 +1,194 @@
+//! A sign-in, a sign-out and a forget at every step of a grant in flight: the later intent wins.
+
+use wix_visitor_core::{Role, Secret};
+use wix_visitor_testkit::Rotation;
+use wix_visitor_tests::instance::{Instance, secs};
+
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    SignIn,
+    SignOut,
+    Forget,
+}
+
+/// Where the flight is held while the application changes its mind.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Before this store operation of the flight.
+    Store(usize),
+    /// After the grant was sent, before it acts.
+    Grant,
+}
+
+const STEPS: [Step; 4] = [Step::Store(0), Step::Grant, Step::Store(1), Step::Store(2)];
+
+/// Starts a flight on `site`, holds it at `step`, lets `other` (another instance, or this one) change its mind, lets go.
+async fn interrupted(site: &Instance, other: &Instance, step: Step, change: Change) -> (Option<u64>, Option<Secret>) {
+    match step {
+        Step::Store(operations) => site.store.allow(operations),
+        Step::Grant => site.endpoint.close(),
+    }
+    let call = tokio::spawn({
+        let site = site.clone();
+        async move { site.who().await }
+    });
+    match step {
+        Step::Store(_) => {
+            tokio::select! {
+                () = site.store.held() => {}
+                () = tokio::time::sleep(secs(1)) => {} // a warm flight has fewer operations
+            }
+        }
+        Step::Grant => site.endpoint.arrived().await,
+    }
+    let visitor = other.visitor();
+    // Another instance reaches the store; this one's own handle is the one being held.
+    let changing = tokio::spawn(async move {
+        match change {
+            Change::SignIn => {
+                let (identity, tokens) = other_tokens(&visitor).await;
+                visitor.set_tokens(tokens.clone()).await.unwrap();
+                (Some(identity), tokens.refresh.map(|refresh| refresh.value))
+            }
+            Change::SignOut | Change::Forget => {
+                visitor.forget().await.unwrap();
+                (None, None)
+            }
+        }
+    });
+    tokio::task::yield_now().await;
+    // Where the change itself waits behind the held store, it goes first: it began later and must win all the same.
+    if !changing.is_finished() {
+        tokio::time::sleep(secs(1)).await;
+    }
+    site.store.open();
+    site.endpoint.open();
+    let chosen = changing.await.unwrap();
+    let _ = call.await.unwrap();
+    chosen
+}
+
+async fn other_tokens(visitor: &wix_visitor_core::Visitor) -> (u64, wix_visitor_core::Tokens) {
+    ENDPOINT.with(|endpoint| {
+        let site = endpoint.borrow();
+        let site: &Instance = site.as_ref().unwrap();
+        let _ = visitor;
+        site.sign_in(Role::Member)
+    })
+}
+
+thread_local! {
+    static ENDPOINT: std::cell::RefCell<Option<Instance>> = const { std::cell::RefCell::new(None) };
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_later_intent_wins_at_every_step_of_a_renewal_and_of_a_mint() {
+    for rotation in [Rotation::Same, Rotation::Single] {
+        for renewal in [true, false] {
+            for elsewhere in [true, false] {
+                for step in STEPS {
+                    for change in [Change::SignIn, Change::SignOut, Change::Forget] {
+                        let case = format!("{rotation:?} renewal={renewal} elsewhere={elsewhere} {step:?} {change:?}");
+                        one_case(rotation, renewal, elsewhere, step, change, &case).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn one_case(rotation: Rotation, renewal: bool, elsewhere: bool, step: Step, change: Change, case: &str) {
+    let site = Instance::new(rotation);
+    ENDPOINT.with(|endpoint| *endpoint.borrow_mut() = Some(site.clone()));
+    let mut old = None;
+    if renewal {
+        if matches!(change, Change::SignOut) {
+            let (_, tokens) = site.sign_in(Role::Member);
+            site.visitor().set_tokens(tokens).await.unwrap();
+        }
+        old = Some(site.who().await.unwrap());
+        site.expire().await;
+    }
+    let other = if elsewhere { site.another() } else { site.clone() };
+    let (chosen, refresh) = interrupted(&site, &other, step, change).await;
+    // Settle: background work ends, every instance and a fresh process are asked.
+    tokio::time::sleep(secs(30)).await;
+    let mut seen = Vec::new();
+    for instance in [other.clone(), site.another(), site.another()] {
+        let tokens = instance.visitor().tokens().await.unwrap();
+        let status = instance.visitor().status().await.unwrap();
+        assert_eq!(status.alternates, 0, "{case}: an obsolete token became an alternate");
+        match chosen {
+            Some(identity) => {
+                assert_eq!(tokens.refresh.as_ref().map(|refresh| &refresh.value), refresh.as_ref(), "{case}");
+                assert_eq!(instance.who().await.unwrap(), identity, "{case}");
+            }
+            None => {
+                let who = instance.who().await.unwrap();
+                assert_ne!(Some(who), old, "{case}: the forgotten came back");
+                seen.push(who);
+            }
+        }
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{case}: {seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_visitor_is_gone_at_once_and_mints_nothing_by_itself() {
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    site.visitor().forget().await.unwrap();
+    assert_eq!(site.visitor().tokens().await.unwrap(), wix_visitor_core::Tokens::default());
+    assert!(site.visitor().status().await.unwrap().forgotten);
+    tokio::time::sleep(secs(3600)).await;
+    assert_eq!(site.endpoint.mints(), 1, "nobody asked for a token");
+    assert_ne!(site.who().await.unwrap(), identity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_in_the_background_that_meets_a_forget_mints_nothing() {
+    let site = Instance::new(Rotation::Same);
+    site.who().await.unwrap();
+    tokio::time::sleep(secs(4 * 3600 - 120)).await;
+    site.endpoint.close();
+    site.who().await.unwrap();
+    site.endpoint.arrived().await;
+    site.another().visitor().forget().await.unwrap();
+    site.endpoint.open();
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(site.endpoint.mints(), 1);
+    assert!(site.visitor().status().await.unwrap().forgotten);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_cannot_be_kept_are_refused_and_change_nothing() {
+    use wix_visitor_core::{AccessToken, ErrorKind, RefreshToken, Timestamp, Tokens};
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    let access = |text: &str| Some(AccessToken::new(text, Timestamp::from_secs(2_000_000_000)));
+    for bad in [
+        Tokens::default(),
+        Tokens::new(access("only-access"), None),
+        Tokens::new(None, Some(RefreshToken::new("", Role::Visitor))),
+        Tokens::new(access("two\r\nlines"), Some(RefreshToken::new("r", Role::Visitor))),
+    ] {
+        assert_eq!(site.visitor().set_tokens(bad).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(site.who().await.unwrap(), identity);
+    assert_eq!(site.visitors.visitor("").authorization().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(site.endpoint.grants(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_could_not_be_saved_says_so_and_changes_nothing() {
+    use wix_visitor_core::{ErrorKind, StoreErrorKind};
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    let (_, tokens) = site.sign_in(Role::Member);
+    site.store.break_down(StoreErrorKind::Unavailable);
+    assert_eq!(site.visitor().set_tokens(tokens).await.unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(site.visitor().forget().await.unwrap_err().kind(), ErrorKind::Store);
+    site.store.heal();
+    assert_eq!(site.who().await.unwrap(), identity);
+    assert_eq!(site.another().who().await.unwrap(), identity);
+}

@@ -1,0 +1,100 @@
+//! Generate, renew, status: the verbs of the JS SDK in Rust's manner.
+
+use wix_visitor_core::{ErrorKind, Role, Tokens};
+use wix_visitor_testkit::Rotation;
+use wix_visitor_tests::instance::{Instance, secs};
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_minted_before_a_token_is_needed() {
+    let site = Instance::new(Rotation::Same);
+    let visitor = site.visitor();
+    assert_eq!(visitor.tokens().await.unwrap(), Tokens::default());
+    assert!(!visitor.logged_in().await.unwrap());
+    assert!(!visitor.status().await.unwrap().exists);
+    assert_eq!(visitor.renew().await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!((site.endpoint.grants(), site.store.swaps()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn generate_has_the_sdks_three_outcomes_and_a_member_is_not_replaced() {
+    let site = Instance::new(Rotation::Same);
+    let (identity, given) = site.sign_in(Role::Visitor);
+    let same = site.visitor().generate_from(given.clone()).await.unwrap();
+    assert_eq!((same, site.endpoint.grants()), (given.clone(), 0), "valid: the same");
+
+    site.expire().await;
+    let renewed = site.visitor().generate_from(given.clone()).await.unwrap();
+    assert_ne!(renewed.access, given.access);
+    assert_eq!(renewed.refresh, given.refresh);
+    assert_eq!(site.endpoint.renewals(), 1, "expired: a new access token");
+
+    site.expire().await;
+    site.endpoint.revoke(identity);
+    let new = site.visitor().generate_from(renewed.clone()).await.unwrap();
+    assert_ne!(new.refresh, renewed.refresh);
+    assert_eq!(site.endpoint.mints(), 1, "refused: new tokens");
+    assert_eq!(site.another().visitor().tokens().await.unwrap(), new, "and they are stored");
+
+    let (member, mut tokens) = site.sign_in(Role::Member);
+    tokens.access = None;
+    site.endpoint.revoke(member);
+    let error = site.visitor().generate_from(tokens).await.unwrap_err();
+    assert_eq!((error.kind(), site.endpoint.mints()), (ErrorKind::MemberSessionEnded, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn generate_keeps_the_visitor_that_exists() {
+    let site = Instance::new(Rotation::Same);
+    let first = site.visitor().generate().await.unwrap();
+    assert_eq!(site.visitor().generate().await.unwrap(), first);
+    assert_eq!(site.visitor().generate_from(Tokens::default()).await.unwrap(), first);
+    assert_eq!(site.endpoint.mints(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_copy_of_our_own_tokens_never_sets_a_visitor_back() {
+    let site = Instance::new(Rotation::New);
+    let old = site.visitor().generate().await.unwrap();
+    site.expire().await;
+    let current = site.visitor().generate().await.unwrap();
+    assert_ne!(old.refresh, current.refresh);
+    assert_eq!(site.visitor().generate_from(old).await.unwrap(), current);
+    assert_eq!(site.visitor().status().await.unwrap().epoch, 0, "nothing was set");
+}
+
+#[tokio::test(start_paused = true)]
+async fn renew_renews_a_token_that_is_still_good_and_parallel_calls_share_it() {
+    let site = Instance::new(Rotation::Single);
+    let first = site.visitor().authorization().await.unwrap();
+    site.endpoint.set_latency(secs(1));
+    let (a, b) = (site.visitor(), site.visitor());
+    let (a, b) = tokio::join!(a.renew(), b.renew());
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_eq!(a.header(), b.header());
+    assert_ne!(a.header(), first.header());
+    assert_eq!((site.endpoint.renewals(), site.endpoint.mints()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_tells_everything_but_secrets() {
+    let site = Instance::new(Rotation::Same);
+    site.who().await.unwrap();
+    let status = site.another().visitor().status().await.unwrap();
+    assert!(status.exists && status.usable && status.renewable && status.saved && !status.due && !status.claimed);
+    assert_eq!((status.role, status.generation, status.epoch), (Role::Visitor, 0, 0));
+    let tokens = site.visitor().tokens().await.unwrap();
+    let shown = format!("{status:?} {:?} {:?} {:?}", site.visitor(), site.visitors, site.visitor().authorization().await);
+    for secret in [tokens.access.unwrap().value, tokens.refresh.unwrap().value] {
+        assert!(!shown.contains(secret.expose()), "{shown}");
+    }
+    assert!(!shown.contains(&*site.key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_layers_keep_beside_a_visitor_is_shared_by_its_handles_alone() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let site = Instance::new(Rotation::Same);
+    site.visitor().attachment::<AtomicU32>().store(7, Ordering::Relaxed);
+    assert_eq!(site.visitor().attachment::<AtomicU32>().load(Ordering::Relaxed), 7);
+    assert_eq!(site.visitors.visitor("another").attachment::<AtomicU32>().load(Ordering::Relaxed), 0);
+}

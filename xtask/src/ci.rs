@@ -1,0 +1,52 @@
+//! `cargo xtask ci`: all that a change must pass. What is quick comes first.
+
+use std::process::ExitCode;
+
+use crate::{
+    advisories, arrows, features, msrv, readme,
+    run::{cargo, run},
+    setup::setup,
+    steps::Steps,
+    workspace::Workspace,
+};
+
+/// Runs every step and tells how each went.
+pub(crate) fn ci() -> ExitCode {
+    let workspace = match Workspace::load() {
+        Ok(workspace) => workspace,
+        Err(error) => {
+            println!("the workspace cannot be read: {error}\n0 passed, 1 failed");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut steps = Steps::default();
+    steps.run("setup", setup);
+    steps.run("formatting", || run(cargo("fmt").args(["--all", "--check"])));
+    steps.run("README", readme::check);
+    steps.run("arrows between crates", || arrows::check(&workspace));
+    steps.run("rust-version", || msrv::check(&workspace));
+    steps.run("bans, licences, sources", || {
+        run(cargo("deny").args(["--locked", "--all-features", "check", "bans", "licenses", "sources"]))
+    });
+    steps.try_to_run("advisories", advisories::check);
+    steps.run("clippy", || {
+        run(cargo("clippy").args([
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    });
+    steps.run("features", || features::check(&workspace));
+    steps.run("documentation", || {
+        run(cargo("doc")
+            .args(["--locked", "--workspace", "--all-features", "--no-deps", "--lib"])
+            .env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    steps.run("tests", readme::run_test_command);
+    steps.run("README's first command", || readme::run_main_command(&workspace.target_directory.join("xtask/readme")));
+    steps.finish()
+}

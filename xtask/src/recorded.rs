@@ -1,0 +1,102 @@
+//! Runs a command and keeps all that it prints in a file; shows what a person wants to see of it.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::Path,
+    process::{Command, ExitStatus},
+};
+
+use crate::{Result, run::shown};
+
+/// How a recorded command ended.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub(crate) status: ExitStatus,
+    /// How many lines were log lines at the trace level.
+    pub(crate) trace_lines: u64,
+}
+
+/// Runs a command, with stdout and stderr in one file in the order they were written. Log lines go to the file alone: at the
+/// trace level they are hundreds for each that a person wants to read.
+pub(crate) fn run_recorded(mut command: Command, record: &Path) -> Result<Recorded> {
+    println!("$ {}", shown(&command));
+    let (reader, writer) = std::io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    // It holds the writing ends: while it lives, the reading end never ends.
+    drop(command);
+    let trace_lines = record_lines(BufReader::new(reader), File::create(record)?, std::io::stdout())?;
+    Ok(Recorded { status: child.wait()?, trace_lines })
+}
+
+fn record_lines(mut from: impl BufRead, record: impl Write, mut shown: impl Write) -> Result<u64> {
+    let mut record = BufWriter::new(record);
+    let mut trace_lines = 0;
+    let mut line = Vec::new();
+    while from.read_until(b'\n', &mut line)? > 0 {
+        record.write_all(&line)?;
+        match log_level(&line) {
+            None => shown.write_all(&line)?,
+            Some(Level::Trace) => trace_lines += 1,
+            Some(Level::Other) => {}
+        }
+        line.clear();
+    }
+    record.flush()?;
+    Ok(trace_lines)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Trace,
+    Other,
+}
+
+/// The level of a log line as `tracing-subscriber` writes it: `2026-01-31T12:00:00.000000Z TRACE target: message`.
+fn log_level(line: &[u8]) -> Option<Level> {
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let time = words.next()?;
+    if !(time.first()?.is_ascii_digit() && time.contains(&b'T') && time.ends_with(b"Z")) {
+        return None;
+    }
+    match words.next()? {
+        b"TRACE" => Some(Level::Trace),
+        b"DEBUG" | b"INFO" | b"WARN" | b"ERROR" => Some(Level::Other),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::program;
+
+    #[test]
+    fn both_streams_are_kept_in_the_order_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("record");
+        let mut command = program("/bin/sh");
+        command.args(["-c", "echo one; echo two >&2; printf three; exit 7"]);
+        let recorded = run_recorded(command, &file).unwrap();
+        assert_eq!(recorded.status.code(), Some(7));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "one\ntwo\nthree");
+    }
+
+    #[test]
+    fn log_lines_are_kept_and_counted_but_not_shown() {
+        let text =
+            "test a ... ok\n2026-01-31T12:00:00.000001Z TRACE core: a\n2026-01-31T12:00:00.000002Z  INFO core: b\nend";
+        let (mut record, mut shown) = (Vec::new(), Vec::new());
+        assert_eq!(record_lines(text.as_bytes(), &mut record, &mut shown).unwrap(), 1);
+        assert_eq!(String::from_utf8(record).unwrap(), text);
+        assert_eq!(String::from_utf8(shown).unwrap(), "test a ... ok\nend");
+    }
+
+    #[test]
+    fn what_only_resembles_a_log_line_is_shown() {
+        for line in ["", "\n", "TRACE", "10:00 TRACE x", "2026-01-31T12:00:00Z", "Z TRACE", "2026-01-31T12:00:00Z ok"] {
+            assert_eq!(log_level(line.as_bytes()), None, "{line}");
+        }
+    }
+}

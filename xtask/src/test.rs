@@ -1,0 +1,66 @@
+//! `cargo xtask test`: all suites, and a search of their whole output for secrets.
+
+use std::{fs, fs::File, io::BufReader, path::Path, time::Instant};
+
+use crate::{Result, leaks, recorded::run_recorded, run::cargo, setup, workspace::Workspace};
+
+/// The suites that need more than Rust and a C compiler, as features of `wix-visitor-tests`.
+const SUITES: &[&str] = &["wix-visitor-tests/sdk"];
+
+/// The folder in which each test process notes the secrets that it makes and uses.
+const LEDGER_VARIABLE: &str = "WIX_VISITOR_SECRETS_LEDGER";
+
+/// Sets up what the suites need, runs them all, and searches what they printed.
+pub(crate) fn test() -> Result {
+    setup::suites()?;
+    let folder = Workspace::load()?.target_directory.join("xtask/test");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let (ledger, output) = (folder.join("secrets"), folder.join("output.log"));
+    fs::create_dir_all(&ledger)?;
+
+    let mut tests = cargo("test");
+    tests
+        .args(["--locked", "--workspace", "--no-fail-fast", "--features", &SUITES.join(",")])
+        // Also of tests that pass: a secret is leaked whether or not somebody looks.
+        .args(["--", "--nocapture"])
+        .env("RUST_LOG", "trace")
+        .env("RUST_BACKTRACE", "1")
+        // Colours inside a line would hide it from the search.
+        .env("NO_COLOR", "1")
+        .env(LEDGER_VARIABLE, &ledger);
+    let recorded = run_recorded(tests, &output)?;
+
+    // Searched also when tests failed: what a failing test prints must hold no secret either.
+    let leaks = search(&ledger, &output).and_then(|()| match recorded.trace_lines {
+        0 => Err("no suite logged at the trace level, so the search for leaks proves nothing".into()),
+        _ => Ok(()),
+    });
+    let tests = if recorded.status.success() {
+        Ok(())
+    } else {
+        Err(format!("tests failed; all output is in {}", output.display()).into())
+    };
+    match (tests, leaks) {
+        (Err(tests), Err(leaks)) => Err(format!("{tests}\n{leaks}").into()),
+        (tests, leaks) => tests.and(leaks),
+    }
+}
+
+fn search(ledger: &Path, output: &Path) -> Result {
+    let start = Instant::now();
+    let (secrets, found) = leaks::search_output(ledger, BufReader::new(File::open(output)?))?;
+    println!(
+        "searched {} lines ({:.1} MB) for {secrets} secrets in {:.1} s",
+        found.lines,
+        fs::metadata(output)?.len() as f64 / 1e6,
+        start.elapsed().as_secs_f64()
+    );
+    if found.leaking.is_empty() {
+        return Ok(());
+    }
+    // Where, never what: this output is kept by others.
+    let places: Vec<_> = found.leaking.iter().take(20).map(|line| format!("  {}:{line}", output.display())).collect();
+    Err(format!("{} lines of the output hold part of a secret:\n{}", found.leaking.len(), places.join("\n")).into())
+}

@@ -1,0 +1,136 @@
+//! The programs that are not Rust crates of ours: which versions, and how to get them.
+
+use std::process::{Command, Stdio};
+
+use crate::{
+    Result,
+    run::{cargo, program, run},
+};
+
+/// Pinned, so that a new release cannot turn a green change red.
+const CARGO_DENY: &str = "0.20.2";
+
+/// The oldest Node.js that runs the JavaScript SDK: it has a global `fetch`.
+const NODE_MAJOR: u32 = 18;
+
+/// Makes sure that the pinned cargo-deny is installed.
+pub(crate) fn cargo_deny() -> Result {
+    if version_of(cargo("deny").arg("--version")).is_some_and(|version| version == CARGO_DENY) {
+        println!("cargo-deny {CARGO_DENY}: installed");
+        return Ok(());
+    }
+    println!("cargo-deny {CARGO_DENY}: missing; building it takes about three minutes");
+    run(cargo("install").args(["--locked", "--version", CARGO_DENY, "cargo-deny"]))
+}
+
+/// Makes sure that Node.js and npm are installed and new enough.
+pub(crate) fn node() -> Result {
+    let node = version_of(program("node").arg("--version"));
+    let npm = version_of(program("npm").arg("--version"));
+    if let (Some(node), Some(npm)) = (&node, &npm)
+        && major(node).is_some_and(|major| major >= NODE_MAJOR)
+    {
+        println!("node {node}, npm {npm}: installed");
+        return Ok(());
+    }
+    println!("node {}, npm {}: trying apt-get", node.as_deref().unwrap_or("-"), npm.as_deref().unwrap_or("-"));
+    // Some packages of Node.js bring npm along and refuse the separate one, so npm is asked for only when it is still missing.
+    let tried = apt_get_install("nodejs").and_then(|()| match version_of(program("npm").arg("--version")) {
+        Some(_) => Ok(()),
+        None => apt_get_install("npm"),
+    });
+    let found = version_of(program("node").arg("--version"));
+    match (tried, found.as_deref().and_then(major)) {
+        (Ok(()), Some(major)) if major >= NODE_MAJOR => Ok(()),
+        (tried, _) => {
+            let why = tried.err().map(|error| format!(" ({error})")).unwrap_or_default();
+            Err(format!(
+                "the interop suite needs Node.js {NODE_MAJOR} or newer with npm{why}; install it with: \
+                 sudo apt-get update && sudo apt-get install -y nodejs npm"
+            )
+            .into())
+        }
+    }
+}
+
+/// Makes sure that OpenSSL can be built against: with all features on, the system's TLS is among them.
+pub(crate) fn openssl() -> Result {
+    let there = || program("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|status| status.success());
+    if there() {
+        println!("OpenSSL's headers: installed");
+        return Ok(());
+    }
+    println!("OpenSSL's headers: trying apt-get");
+    let tried = apt_get_install("pkg-config").and_then(|()| apt_get_install("libssl-dev"));
+    if tried.is_ok() && there() {
+        return Ok(());
+    }
+    let why = tried.err().map(|error| format!(" ({error})")).unwrap_or_default();
+    Err(format!(
+        "the feature `native-tls` needs OpenSSL's headers{why}; install them with: \
+         sudo apt-get update && sudo apt-get install -y pkg-config libssl-dev"
+    )
+    .into())
+}
+
+fn apt_get_install(package: &str) -> Result {
+    let apt_get = || {
+        // Without a password to be asked for: there may be nobody at the keyboard.
+        let mut command = if am_root() { program("apt-get") } else { program("sudo") };
+        if !am_root() {
+            command.args(["-n", "apt-get"]);
+        }
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    // An index that cannot be refreshed may still know the package.
+    if let Err(error) = run(apt_get().args(["update", "--quiet"])) {
+        println!("{error}");
+    }
+    run(apt_get().args(["install", "--yes", "--quiet", "--no-install-recommends", package]))
+}
+
+fn am_root() -> bool {
+    program("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// The version that a program prints, or nothing where it is not installed: the last word of its first line, without a `v`.
+fn version_of(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let word = text.lines().next()?.split_whitespace().last()?;
+    output.status.success().then(|| word.trim_start_matches('v').to_owned())
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version_printed_as(text: &str) -> Option<String> {
+        version_of(program("/bin/echo").arg(text))
+    }
+
+    #[test]
+    fn a_version_is_read_in_each_programs_manner() {
+        assert_eq!(version_printed_as("v20.20.2").as_deref(), Some("20.20.2"));
+        assert_eq!(version_printed_as("cargo-deny 0.20.2").as_deref(), Some("0.20.2"));
+        assert_eq!(version_printed_as("11.19.1\nmore").as_deref(), Some("11.19.1"));
+        assert_eq!(version_printed_as(""), None);
+    }
+
+    #[test]
+    fn a_program_that_is_missing_has_no_version() {
+        assert_eq!(version_of(&mut program("no-such-program-here")), None);
+    }
+
+    #[test]
+    fn the_major_version_is_compared_as_a_number() {
+        assert!(major("18.20.4").is_some_and(|major| major >= NODE_MAJOR));
+        assert!(major("9.0.0").is_some_and(|major| major < NODE_MAJOR));
+        assert_eq!(major("nightly"), None);
+    }
+}
