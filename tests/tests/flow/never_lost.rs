@@ -22,12 +22,7 @@ async fn expired(rotation: Rotation) -> (Instance, u64) {
 
 #[tokio::test(start_paused = true)]
 async fn a1_a_failed_renewal_never_mints_and_the_visitor_comes_back() {
-    for class in [
-        GrantFailure::Transient,
-        GrantFailure::Unknown,
-        GrantFailure::Doubtful,
-        GrantFailure::Misconfigured,
-    ] {
+    for class in [GrantFailure::Transient, GrantFailure::Unknown, GrantFailure::Doubtful, GrantFailure::Misconfigured] {
         let (site, identity) = expired(Rotation::Same).await;
         let tokens = site.visitor().tokens().await.unwrap();
         site.endpoint.plan(failure(class));
@@ -105,10 +100,7 @@ async fn a4_a_caller_that_goes_away_cancels_nothing_at_any_point() {
 }
 
 async fn futures_poll<F: Future + Unpin>(future: &mut F) -> bool {
-    std::future::poll_fn(|cx| {
-        std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())
-    })
-    .await
+    std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,10 +290,12 @@ async fn a_refused_visitor_is_replaced_once_and_the_loss_is_reported_by_event_an
     let (site, identity) = expired(Rotation::Same).await;
     let mut events = site.visitors.events();
     site.endpoint.revoke(identity);
-    let calls: Vec<_> = (0..50).map(|_| {
-        let visitor = site.visitor();
-        tokio::spawn(async move { visitor.authorization().await })
-    }).collect();
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let visitor = site.visitor();
+            tokio::spawn(async move { visitor.authorization().await })
+        })
+        .collect();
     for call in calls {
         let authorization = call.await.unwrap().unwrap();
         let lost = authorization.lost().expect("each call that met the loss says so");
