@@ -62,11 +62,13 @@ pub fn minted(claimed: &Record, reply: &GrantReply, lineage: Lineage, now: Times
     Settled { record: committed(claimed, chain, now, policy), dropped: 0 }
 }
 
-/// Tokens that are due the moment they arrive count as trouble, so that nobody asks for more of them at once.
+/// Tokens that are due the moment they arrive, or before the shortest pause is over, count as trouble, so that nobody asks for
+/// more of them at once.
 fn committed(claimed: &Record, chain: Chain, now: Timestamp, policy: &Policy) -> Record {
-    let fruitless = Schedule::of(&chain, &Policy { jitter: Duration::ZERO, ..policy.clone() }, 0).is_due(now);
+    let fruitless = Schedule::of(&chain, &Policy { jitter: Duration::ZERO, ..policy.clone() }, 0)
+        .is_due(now + policy.backoff_first);
     let trouble = fruitless.then(|| {
-        let message = "the endpoint issues access tokens that have already expired";
+        let message = "the endpoint issues access tokens that have expired, or are about to";
         trouble(claimed, GrantFailure::Transient, message.into(), None, now, policy)
     });
     Record { epoch: claimed.epoch, standing: Standing::Held(chain), claim: None, trouble }
