@@ -99,7 +99,14 @@ pub(crate) fn lifetime_of(tokens: &Tokens, now: Timestamp, policy: &Policy) -> D
 
 /// A record after a failed grant: who tries next has to wait.
 pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestamp, policy: &Policy) -> Record {
-    let mut trouble = trouble(claimed, error.failure, error.message.clone(), error.retry_after, now, policy);
+    let mut message = error.message.clone();
+    if let Some(status) = error.status {
+        message.push_str(&format!(" (status {status})"));
+    }
+    if let Some(id) = &error.request_id {
+        message.push_str(&format!(" (request id {id})"));
+    }
+    let mut trouble = trouble(claimed, error.failure, message, error.retry_after, now, policy);
     // Up to a quarter more, so that the instances of a fleet do not knock together.
     let quarter = u64::try_from(trouble.pause.as_millis() / 4).unwrap_or(u64::MAX);
     trouble.pause += Duration::from_millis(jitter % quarter.saturating_add(1));
