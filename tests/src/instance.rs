@@ -42,7 +42,13 @@ impl Instance {
         Self::on(shared, FakeEndpoint::new(rotation), TestClock::default(), policy, secret_key("visitor").into())
     }
 
-    fn on(shared: Arc<dyn TokenStore>, endpoint: FakeEndpoint, clock: TestClock, policy: Policy, key: Arc<str>) -> Self {
+    fn on(
+        shared: Arc<dyn TokenStore>,
+        endpoint: FakeEndpoint,
+        clock: TestClock,
+        policy: Policy,
+        key: Arc<str>,
+    ) -> Self {
         crate::trace::to_stderr();
         let store = FaultyStore::new(Arc::clone(&shared));
         let visitors = Visitors::builder(client_id(), endpoint.clone(), store.clone())

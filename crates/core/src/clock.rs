@@ -81,6 +81,21 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+#[async_trait]
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn wall(&self) -> Timestamp {
+        (**self).wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        (**self).monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        (**self).sleep(duration).await;
+    }
+}
+
 /// The machine's clocks, and tokio's timer.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {

@@ -1,4 +1,4 @@
-//! The token flow of Wix Headless visitors: tokens, records, the store contract and the renewal protocol.
+#![doc = include_str!("../README.md")]
 
 mod clock;
 mod driver;

@@ -109,7 +109,9 @@ impl Tokens {
         self.refresh.as_ref().map_or(Role::None, |token| token.role)
     }
 
-    /// Reads the SDK's token JSON, or one of the odd forms listed in the [module's documentation](self).
+    /// Reads the SDK's token JSON, or one of the odd forms met in the wild: a role missing or unknown;
+    /// `expiresAt` missing, `null`, `NaN`, a string or in milliseconds; a `{"clientId", "tokens": {…}}` wrapper; the whole as a
+    /// JSON string; one of the two tokens alone. A refresh token is never lost over an oddity beside it.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] if the text is no JSON, or is not of this kind at all. `null` and `{}` are *no tokens*.

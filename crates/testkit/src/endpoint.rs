@@ -62,6 +62,7 @@ struct State {
     latency: Duration,
     plans: VecDeque<Plan>,
     standing: Option<Plan>,
+    standing_renewal: Option<Plan>,
     closed: bool,
     waiting: usize,
     /// Refresh token to identity; dead ones stay, with `false`.
@@ -82,6 +83,7 @@ impl Default for State {
             latency: Duration::ZERO,
             plans: VecDeque::new(),
             standing: None,
+            standing_renewal: None,
             closed: false,
             waiting: 0,
             refresh: HashMap::new(),
@@ -134,6 +136,11 @@ impl FakeEndpoint {
         self.state().standing = plan;
     }
 
+    /// What becomes of every renewal from now on for which nothing else is planned; `None`: it is carried out.
+    pub fn plan_renewals(&self, plan: Option<Plan>) {
+        self.state().standing_renewal = plan;
+    }
+
     /// Holds every grant before it acts, until [`open`](Self::open).
     pub fn close(&self) {
         self.state().closed = true;
@@ -153,6 +160,21 @@ impl FakeEndpoint {
                 return;
             }
             notified.await;
+        }
+    }
+
+    async fn pass(&self) {
+        let mut waiting = None;
+        loop {
+            let opened = self.inner.opened.notified();
+            if !self.state().closed {
+                return;
+            }
+            if waiting.is_none() {
+                waiting = Some(Waiting::new(&self.inner));
+                self.inner.arrived.notify_waiters();
+            }
+            opened.await;
         }
     }
 
@@ -200,6 +222,22 @@ impl FakeEndpoint {
         let identity = state.identities;
         let (access, refresh) = (state.access_token(identity), state.refresh_token(identity));
         (identity, access, refresh)
+    }
+}
+
+/// Counts a grant as held, until it goes on or its caller goes away.
+struct Waiting<'a>(&'a Inner);
+
+impl<'a> Waiting<'a> {
+    fn new(inner: &'a Inner) -> Self {
+        inner.state.lock().unwrap_or_else(PoisonError::into_inner).waiting += 1;
+        Self(inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).waiting -= 1;
     }
 }
 
@@ -277,22 +315,11 @@ impl TokenEndpoint for FakeEndpoint {
                 _ => Secret::new(""),
             };
             *state.redeemed.entry(used).or_default() += 1;
-            let plan = state.plans.pop_front().or_else(|| state.standing.clone()).unwrap_or(Plan::Act);
+            let renewal = state.standing_renewal.clone().filter(|_| *grant != Grant::Anonymous);
+            let plan = state.plans.pop_front().or(renewal).or_else(|| state.standing.clone()).unwrap_or(Plan::Act);
             (plan, state.latency)
         };
-        loop {
-            let opened = self.inner.opened.notified();
-            {
-                let mut state = self.state();
-                if !state.closed {
-                    break;
-                }
-                state.waiting += 1;
-            }
-            self.inner.arrived.notify_waiters();
-            opened.await;
-            self.state().waiting -= 1;
-        }
+        self.pass().await;
         if latency > Duration::ZERO {
             tokio::time::sleep(latency).await;
         }

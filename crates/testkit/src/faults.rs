@@ -136,30 +136,23 @@ impl FaultyStore {
     }
 
     async fn pass(&self) {
-        let mut counted = false;
+        let mut waiting = None;
         loop {
             let changed = self.shared.changed.notified();
-            {
-                let mut gate = lock(&self.shared.gate);
-                let through = match &mut gate.allowed {
-                    None => true,
-                    Some(0) => false,
-                    Some(left) => {
-                        *left -= 1;
-                        true
-                    }
-                };
-                if through {
-                    gate.waiting -= usize::from(counted);
+            match &mut lock(&self.shared.gate).allowed {
+                None => return,
+                Some(0) => {}
+                Some(left) => {
+                    *left -= 1;
                     return;
                 }
-                if !counted {
-                    gate.waiting += 1;
-                    counted = true;
-                }
             }
-            self.shared.changed.notify_waiters();
-            changed.await;
+            if waiting.is_none() {
+                waiting = Some(Waiting::new(&self.shared));
+                self.shared.changed.notify_waiters();
+            } else {
+                changed.await;
+            }
         }
     }
 
@@ -178,6 +171,22 @@ impl FaultyStore {
         };
         let hook = lock(&self.shared.hook).clone();
         planned.or_else(|| hook.and_then(|hook| hook(operation, number)))
+    }
+}
+
+/// Counts an operation as held, until it goes on or its caller goes away.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        lock(&shared.gate).waiting += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.gate).waiting -= 1;
     }
 }
 

@@ -1,1 +1,67 @@
-//! Gets, keeps, renews and uses the tokens of Wix Headless visitors.
+//! Gets, keeps, renews and uses the tokens of the anonymous visitors (and signed-in members) of a Wix Headless site.
+//!
+//! **A visitor is never lost by accident.** An error, a race, a crash, a restart, a failover or a second server instance never
+//! turns a visitor into a new one. A new identity exists only because there was none, because the endpoint definitively
+//! refused every token there was, or because the application asked for it; and each loss is reported, by an event and in the
+//! result of the call that met it.
+//!
+#![cfg_attr(all(feature = "http", feature = "sqlite"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "http", feature = "sqlite")), doc = "```text")]
+//! # async fn shop() -> Result<(), wix_visitor::Error> {
+//! let site = wix_visitor::connect("your-client-id", "sqlite:visitors.db").await?;
+//! let visitor = site.visitor("default");
+//!
+//! // Mints, renews and retries as needed.
+//! let reply = visitor.get("/ecom/v1/carts/current").send().await?;
+//!
+//! // Or bring your own HTTP client.
+//! let authorization = visitor.authorization().await?;
+//! let header = authorization.header();
+//!
+//! site.shutdown().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Parts
+//!
+//! This crate re-exports the others, one feature each, and composes them: [`connect`] where two arguments are enough,
+//! [`builder`] for all else.
+//!
+//! | feature | crate | what it brings |
+//! | --- | --- | --- |
+//! | always | `wix-visitor-core` | [`Visitors`], [`Visitor`], [`Tokens`], the [`TokenStore`] contract, [`Policy`], events |
+//! | `http` (default) | `wix-visitor-http` | `Site`, `WixEndpoint`, `connect`, `builder` |
+//! | `rustls` (default), `native-tls` | | TLS for `http` |
+//! | `memory` | `wix-visitor-memory` | `MemoryStore`; `memory:` |
+//! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
+//!
+//! # Stores
+//!
+//! A store is named by a URL, or is a value of your own: any [`TokenStore`].
+//!
+//! | URL | what survives |
+//! | --- | --- |
+//! | `memory:` | nothing beyond the process |
+//! | `sqlite:PATH` (`?timeout_ms=5000`, `&synchronous=full\|normal`) | a crash of the process; with `full`, the default, power loss |
+
+#[cfg(feature = "http")]
+mod connect;
+mod store_url;
+
+#[cfg(feature = "http")]
+pub use connect::{Builder, builder, connect};
+pub use store_url::open_store;
+pub use wix_visitor_core::*;
+#[cfg(feature = "http")]
+pub use wix_visitor_http::{
+    ApiRequest, ApiResponse, Encoding, HttpOptions, Site, SiteBuilder, SiteVisitor, TokenInfo, WixEndpoint,
+    WixEndpointBuilder,
+};
+#[cfg(feature = "memory")]
+pub use wix_visitor_memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use wix_visitor_sqlite::{SqliteOptions, SqliteStore, Synchronous};
+
+#[cfg(all(doctest, feature = "http", feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

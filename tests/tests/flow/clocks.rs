@@ -49,7 +49,11 @@ async fn a_clock_that_jumps_during_a_grant_harms_nobody() {
                 async move { site.who().await }
             });
             site.endpoint.arrived().await;
-            if back { site.clock.jump_back(jump) } else { site.clock.jump(jump) }
+            if back {
+                site.clock.jump_back(jump)
+            } else {
+                site.clock.jump(jump)
+            }
             site.endpoint.open();
             assert_eq!(call.await.unwrap().unwrap(), identity);
             tokio::time::sleep(secs(60)).await;

@@ -52,7 +52,8 @@ async fn a_holder_that_died_is_taken_over_after_a_lease_and_not_before() {
     let identity = site.who().await.unwrap();
     site.expire().await;
     let dead = site.another();
-    dead.store.decide(|operation, number| (operation == StoreOperation::Swap && number > 1).then_some(StoreFault::Hang));
+    dead.store
+        .decide(|operation, number| (operation == StoreOperation::Swap && number > 1).then_some(StoreFault::Hang));
     dead.endpoint.plan(Plan::Hang);
     let call = tokio::spawn({
         let dead = dead.clone();
@@ -134,20 +135,29 @@ async fn a_store_that_lost_everything_gets_the_visitor_back_from_memory() {
     // A failover to an empty replica: the same instance, its snapshot, and a store that shows nothing.
     let bare = wix_visitor_memory::MemoryStore::new();
     let moved = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let store = Switching { before: std::sync::Arc::new(wix_visitor_memory::MemoryStore::new()), after: std::sync::Arc::new(bare), moved: moved.clone() };
-    let visitors = wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store.clone())
-        .clock(site.clock.clone())
-        .build()
-        .unwrap();
+    let store = Switching {
+        before: std::sync::Arc::new(wix_visitor_memory::MemoryStore::new()),
+        after: std::sync::Arc::new(bare),
+        moved: moved.clone(),
+    };
+    let visitors = wix_visitor_core::Visitors::builder(
+        wix_visitor_tests::instance::client_id(),
+        site.endpoint.clone(),
+        store.clone(),
+    )
+    .clock(site.clock.clone())
+    .build()
+    .unwrap();
     let visitor = visitors.visitor(&*site.key);
     let first = site.endpoint.identity(&visitor.authorization().await.unwrap());
     moved.store(true, std::sync::atomic::Ordering::SeqCst);
     tokio::time::sleep(hours(5)).await;
     assert_eq!(site.endpoint.identity(&visitor.authorization().await.unwrap()), first);
-    let again = wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store)
-        .clock(site.clock.clone())
-        .build()
-        .unwrap();
+    let again =
+        wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store)
+            .clock(site.clock.clone())
+            .build()
+            .unwrap();
     let back = again.visitor(&*site.key).authorization().await.unwrap();
     assert_eq!(site.endpoint.identity(&back), first, "and it is in the store");
     assert_ne!(first, Some(identity));

@@ -22,12 +22,7 @@ async fn expired(rotation: Rotation) -> (Instance, u64) {
 
 #[tokio::test(start_paused = true)]
 async fn a1_a_failed_renewal_never_mints_and_the_visitor_comes_back() {
-    for class in [
-        GrantFailure::Transient,
-        GrantFailure::Unknown,
-        GrantFailure::Doubtful,
-        GrantFailure::Misconfigured,
-    ] {
+    for class in [GrantFailure::Transient, GrantFailure::Unknown, GrantFailure::Doubtful, GrantFailure::Misconfigured] {
         let (site, identity) = expired(Rotation::Same).await;
         let tokens = site.visitor().tokens().await.unwrap();
         site.endpoint.plan(failure(class));
@@ -105,10 +100,7 @@ async fn a4_a_caller_that_goes_away_cancels_nothing_at_any_point() {
 }
 
 async fn futures_poll<F: Future + Unpin>(future: &mut F) -> bool {
-    std::future::poll_fn(|cx| {
-        std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())
-    })
-    .await
+    std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -246,15 +238,15 @@ async fn a11_a_long_outage_is_served_through_then_reported_then_over_by_itself()
         assert_eq!(site.who().await.unwrap(), identity, "a usable token serves through the outage");
     }
     let before = site.endpoint.grants();
-    for _ in 0..(6 * 60) {
-        tokio::time::sleep(secs(60)).await;
+    for _ in 0..(6 * 360) {
+        tokio::time::sleep(secs(10)).await;
         if let Err(error) = site.visitor().authorization().await {
             assert_eq!(error.kind(), ErrorKind::Unavailable);
             assert!(error.is_transient());
         }
     }
     let sent = site.endpoint.grants() - before;
-    assert!((250..=370).contains(&sent), "{sent} grants in six hours: about one a minute");
+    assert!((260..=360).contains(&sent), "{sent} grants in six hours: about one a minute");
     site.endpoint.plan_always(None);
     tokio::time::sleep(secs(80)).await;
     assert_eq!(site.who().await.unwrap(), identity);
@@ -298,10 +290,12 @@ async fn a_refused_visitor_is_replaced_once_and_the_loss_is_reported_by_event_an
     let (site, identity) = expired(Rotation::Same).await;
     let mut events = site.visitors.events();
     site.endpoint.revoke(identity);
-    let calls: Vec<_> = (0..50).map(|_| {
-        let visitor = site.visitor();
-        tokio::spawn(async move { visitor.authorization().await })
-    }).collect();
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let visitor = site.visitor();
+            tokio::spawn(async move { visitor.authorization().await })
+        })
+        .collect();
     for call in calls {
         let authorization = call.await.unwrap().unwrap();
         let lost = authorization.lost().expect("each call that met the loss says so");
@@ -354,10 +348,10 @@ async fn a_refused_member_is_never_replaced_and_asked_for_only_once() {
 #[tokio::test(start_paused = true)]
 async fn a_doubtful_answer_counts_as_a_refusal_only_once_it_keeps_coming() {
     let (site, identity) = expired(Rotation::Same).await;
-    site.endpoint.plan_always(Some(failure(GrantFailure::Doubtful)));
+    site.endpoint.plan_renewals(Some(failure(GrantFailure::Doubtful)));
     let start = site.now();
     let mut restarted = site.clone();
-    loop {
+    for _ in 0..10 {
         match restarted.visitor().authorization().await {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}"),
             Ok(authorization) => {
@@ -365,11 +359,7 @@ async fn a_doubtful_answer_counts_as_a_refusal_only_once_it_keeps_coming() {
                 break;
             }
         }
-        if site.now().since(start) > secs(290) {
-            site.endpoint.plan(failure(GrantFailure::Doubtful));
-            site.endpoint.plan_always(None);
-        }
-        tokio::time::sleep(secs(65)).await;
+        tokio::time::sleep(secs(76)).await;
         restarted = site.another(); // the count outlives the process
     }
     assert!(site.now().since(start) >= secs(300) && site.endpoint.mints() == 2);

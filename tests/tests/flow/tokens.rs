@@ -83,7 +83,8 @@ async fn status_tells_everything_but_secrets() {
     assert!(status.exists && status.usable && status.renewable && status.saved && !status.due && !status.claimed);
     assert_eq!((status.role, status.generation, status.epoch), (Role::Visitor, 0, 0));
     let tokens = site.visitor().tokens().await.unwrap();
-    let shown = format!("{status:?} {:?} {:?} {:?}", site.visitor(), site.visitors, site.visitor().authorization().await);
+    let shown =
+        format!("{status:?} {:?} {:?} {:?}", site.visitor(), site.visitors, site.visitor().authorization().await);
     for secret in [tokens.access.unwrap().value, tokens.refresh.unwrap().value] {
         assert!(!shown.contains(secret.expose()), "{shown}");
     }

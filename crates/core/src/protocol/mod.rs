@@ -1,6 +1,6 @@
 //! The renewal protocol: who may redeem a refresh token, and how its reply is never lost.
 //!
-//! Everything in here is a pure function of what it is given: no I/O, no clock, no chance. The [driver](crate::driver)
+//! Everything in here is a pure function of what it is given: no I/O, no clock, no chance. The driver
 //! performs what is decided here, and tests and checkers run the very same functions.
 //!
 //! ```text

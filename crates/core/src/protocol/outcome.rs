@@ -62,11 +62,13 @@ pub fn minted(claimed: &Record, reply: &GrantReply, lineage: Lineage, now: Times
     Settled { record: committed(claimed, chain, now, policy), dropped: 0 }
 }
 
-/// Tokens that are due the moment they arrive count as trouble, so that nobody asks for more of them at once.
+/// Tokens that are due the moment they arrive, or before the shortest pause is over, count as trouble, so that nobody asks for
+/// more of them at once.
 fn committed(claimed: &Record, chain: Chain, now: Timestamp, policy: &Policy) -> Record {
-    let fruitless = Schedule::of(&chain, &Policy { jitter: Duration::ZERO, ..policy.clone() }, 0).is_due(now);
+    let fruitless = Schedule::of(&chain, &Policy { jitter: Duration::ZERO, ..policy.clone() }, 0)
+        .is_due(now + policy.backoff_first);
     let trouble = fruitless.then(|| {
-        let message = "the endpoint issues access tokens that have already expired";
+        let message = "the endpoint issues access tokens that have expired, or are about to";
         trouble(claimed, GrantFailure::Transient, message.into(), None, now, policy)
     });
     Record { epoch: claimed.epoch, standing: Standing::Held(chain), claim: None, trouble }
@@ -97,7 +99,14 @@ pub(crate) fn lifetime_of(tokens: &Tokens, now: Timestamp, policy: &Policy) -> D
 
 /// A record after a failed grant: who tries next has to wait.
 pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestamp, policy: &Policy) -> Record {
-    let mut trouble = trouble(claimed, error.failure, error.message.clone(), error.retry_after, now, policy);
+    let mut message = error.message.clone();
+    if let Some(status) = error.status {
+        message.push_str(&format!(" (status {status})"));
+    }
+    if let Some(id) = &error.request_id {
+        message.push_str(&format!(" (request id {id})"));
+    }
+    let mut trouble = trouble(claimed, error.failure, message, error.retry_after, now, policy);
     // Up to a quarter more, so that the instances of a fleet do not knock together.
     let quarter = u64::try_from(trouble.pause.as_millis() / 4).unwrap_or(u64::MAX);
     trouble.pause += Duration::from_millis(jitter % quarter.saturating_add(1));
