@@ -127,6 +127,21 @@ async fn b5_nobody_with_a_usable_token_waits_for_its_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn b5_nobody_waits_for_the_save_of_a_renewal_either() {
+    let site = Instance::new(Rotation::Single);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    site.store.allow(1); // the claim; the commit is held
+    let start = tokio::time::Instant::now();
+    assert_eq!(site.who().await.unwrap(), identity);
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    site.store.open();
+    site.visitors.shutdown().await.unwrap();
+    assert_eq!(site.another().who().await.unwrap(), identity);
+    assert_eq!(site.endpoint.renewals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn b6_a_flight_that_ends_never_takes_a_later_one_with_it() {
     let site = Instance::new(Rotation::Same);
     site.who().await.unwrap();
