@@ -148,8 +148,6 @@ impl Driver {
                     let exchange = self.swap(entry, &swap).await;
                     match exchange.map(|exchange| match exchange {
                         Exchange::Swapped => Ok(Input::Swapped),
-                        // One's own etag says that an earlier try was applied: no need to read what stands there.
-                        Exchange::Conflict(Some(stored)) if stored.etag == swap.new.etag => Ok(Input::Swapped),
                         Exchange::Conflict(stored) => stored.map(seen).transpose().map(Input::Conflict),
                     }) {
                         Ok(Ok(input)) => input,

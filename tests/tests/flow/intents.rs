@@ -161,6 +161,26 @@ async fn a_renewal_in_the_background_that_meets_a_forget_mints_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flight_whose_caller_is_gone_mints_nothing_after_a_forget() {
+    let site = Instance::new(Rotation::Same);
+    site.who().await.unwrap();
+    site.expire().await;
+    site.endpoint.close();
+    let call = tokio::spawn({
+        let site = site.clone();
+        async move { site.who().await }
+    });
+    site.endpoint.arrived().await;
+    call.abort();
+    site.another().visitor().forget().await.unwrap();
+    site.endpoint.revoke(1);
+    site.endpoint.open();
+    tokio::time::sleep(secs(60)).await;
+    assert_eq!(site.endpoint.mints(), 1);
+    assert!(site.another().visitor().status().await.unwrap().forgotten);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_that_cannot_be_kept_are_refused_and_change_nothing() {
     use wix_visitor_core::{AccessToken, ErrorKind, RefreshToken, Timestamp, Tokens};
     let site = Instance::new(Rotation::Same);

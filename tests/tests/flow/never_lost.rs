@@ -309,6 +309,26 @@ async fn a_refused_visitor_is_replaced_once_and_the_loss_is_reported_by_event_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_in_the_background_lets_the_usable_token_serve_to_its_end() {
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    site.endpoint.revoke(identity);
+    tokio::time::sleep(hours(4) - secs(600)).await; // due, and usable for nine minutes more
+    for _ in 0..50 {
+        assert_eq!(site.who().await.unwrap(), identity);
+        tokio::time::sleep(secs(10)).await;
+    }
+    assert_eq!(
+        (site.endpoint.grants(), site.endpoint.mints()),
+        (2, 1),
+        "refused once, and nobody needed a new visitor"
+    );
+    tokio::time::sleep(secs(100)).await;
+    assert!(site.visitor().authorization().await.unwrap().lost().is_some());
+    assert_eq!(site.endpoint.mints(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_policy_of_failing_keeps_the_refused_visitor_and_asks_once() {
     let mut policy = Policy::default();
     policy.on_refused = OnRefused::Fail;

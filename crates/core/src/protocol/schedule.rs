@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_visitor_is_always_due_at_the_same_moment_and_a_fleet_is_spread_evenly() {
+    fn b8_the_same_visitor_is_always_due_at_the_same_moment_and_a_fleet_is_spread_evenly() {
         let policy = Policy::default();
         let chain = chain(1, 4, secs(14_400), secs(14_400));
         let mut buckets = [0u32; 30];
