@@ -51,29 +51,21 @@ impl Driver {
     /// The flight under way for this visitor, or a new one towards `goal`.
     pub(crate) fn board(self: &Arc<Self>, entry: &Arc<Entry>, goal: Goal) -> Result<watch::Receiver<Progress>, Error> {
         let mut state = entry.state();
-        if let Some((_, flight)) = &state.flight {
+        if let Some(flight) = &state.flight {
             return Ok(flight.clone());
         }
-        if goal != Goal::Save {
-            if self.closing.is_cancelled() {
-                return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
-            }
-            let now = self.clock.monotonic();
-            match &state.cooldown {
-                Some((until, error)) if now < *until => return Err(error.clone().with_retry_in(Some(*until - now))),
-                _ => state.cooldown = None,
-            }
+        if goal != Goal::Save && self.closing.is_cancelled() {
+            return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
         }
         let runtime = Handle::try_current().map_err(|_| {
             Error::new(ErrorKind::NoRuntime, "there is no tokio runtime here: call this from within one")
         })?;
-        let (progress, waiting) = watch::channel(Progress::default());
-        let number = state.next_flight();
-        state.flight = Some((number, waiting.clone()));
+        let (progress, waiting) = watch::channel(None);
+        state.flight = Some(waiting.clone());
         let flight = Flight::new(Arc::clone(&self.policy), entry.spread, goal, entry.held(), state.watch.clone());
         let intents = state.intents();
         drop(state);
-        let slot = Slot { entry: Arc::clone(entry), number };
+        let slot = Slot(Arc::clone(entry));
         let driver = Arc::clone(self);
         // Detached: a caller that goes away cancels its wait, and nothing else.
         runtime.spawn(self.tasks.track_future(async move {
@@ -83,24 +75,14 @@ impl Driver {
     }
 
     async fn fly(self: Arc<Self>, slot: Slot, mut flight: Flight, intents: u64, progress: watch::Sender<Progress>) {
-        let entry = Arc::clone(&slot.entry);
+        let entry = Arc::clone(&slot.0);
         let result = self.perform(&entry, &mut flight, intents, &progress).await;
-        let now = self.clock.monotonic();
-        {
-            let mut state = entry.state();
-            state.watch = flight.watch().clone();
-            match &result {
-                Ok(_) => entry.keep_quiet_until(now + QUIET),
-                Err(error) => {
-                    let pause = error.retry_in().filter(|_| state.intents() == intents);
-                    entry.keep_quiet_until(now + pause.unwrap_or_default().max(QUIET));
-                    state.cooldown = pause.map(|pause| (now + pause, error.clone()));
-                }
-            }
-        }
+        let pause = result.as_ref().err().and_then(Error::retry_in).unwrap_or_default();
+        entry.keep_quiet_until(self.clock.monotonic() + pause.max(QUIET));
+        entry.state().watch = flight.watch().clone();
         // The slot is free before anybody hears of the end, so that whoever wants more finds no finished flight in it.
         drop(slot);
-        progress.send_modify(|progress| progress.done = Some(result));
+        progress.send_replace(Some(result));
         if entry.is_unsaved() {
             self.save_later(&entry);
         }
@@ -121,7 +103,9 @@ impl Driver {
             let step = flight.next(input, self.clock.now(), &mut || self.entropy.draw());
             if step.publish {
                 entry.publish(flight.held().cloned(), intents, &self.policy);
-                progress.send_modify(|progress| progress.lost = flight.lost().cloned());
+                if !matches!(step.action, Action::Done(_)) {
+                    progress.send_modify(|_| {}); // wakes those who wait
+                }
             }
             for kind in step.events {
                 self.report(entry, kind);
@@ -254,7 +238,7 @@ impl Driver {
                 pause = (pause * 2).min(SAVE_MOST);
                 if let Ok(mut flight) = driver.board(entry, Goal::Save) {
                     // An end without a word is one more failed attempt.
-                    let _ = flight.wait_for(|progress| progress.done.is_some()).await;
+                    let _ = flight.wait_for(Option::is_some).await;
                 }
             }
             driver.report(entry, EventKind::Saved);
@@ -322,18 +306,12 @@ fn readable(stored: &Stored) -> Record {
 
 /// Frees a flight's slot when the flight ends, also where that is because its runtime was dropped.
 #[derive(Debug)]
-struct Slot {
-    entry: Arc<Entry>,
-    number: u64,
-}
+struct Slot(Arc<Entry>);
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.entry.state();
-        // Never another flight's.
-        if state.flight.as_ref().is_some_and(|(number, _)| *number == self.number) {
-            state.flight = None;
-        }
+        // Ours for certain: while it is taken, nobody else boards a flight of their own.
+        self.0.state().flight = None;
     }
 }
 

@@ -12,7 +12,6 @@ use http::HeaderValue;
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::events::VisitorLost;
 use crate::key::{StoreKey, VisitorId};
 use crate::policy::Policy;
 use crate::protocol::flight::{Landing, Watch};
@@ -41,12 +40,8 @@ impl Snapshot {
     }
 }
 
-/// What those who wait for a flight are told.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress {
-    pub(crate) lost: Option<Arc<VisitorLost>>,
-    pub(crate) done: Option<Result<Landing, Error>>,
-}
+/// What those who wait for a flight are told: first that something was published, at last how it ended.
+pub(crate) type Progress = Option<Result<Landing, Error>>;
 
 /// A visitor in this process.
 pub(crate) struct Entry {
@@ -63,24 +58,16 @@ pub(crate) struct Entry {
 
 #[derive(Default)]
 pub(crate) struct State {
-    /// The flight under way, by number.
-    pub(crate) flight: Option<(u64, watch::Receiver<Progress>)>,
-    flights: u64,
+    /// The flight under way.
+    pub(crate) flight: Option<watch::Receiver<Progress>>,
     /// How often the application set tokens or forgot.
     intents: u64,
-    /// Until when, on the monotonic clock, callers get this error and the endpoint gets peace.
-    pub(crate) cooldown: Option<(Duration, Error)>,
     pub(crate) watch: Watch,
     pub(crate) saving: bool,
     attachments: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
 impl State {
-    pub(crate) fn next_flight(&mut self) -> u64 {
-        self.flights += 1;
-        self.flights
-    }
-
     pub(crate) fn intents(&self) -> u64 {
         self.intents
     }
@@ -142,7 +129,6 @@ impl Entry {
     pub(crate) fn impose(&self, held: Held, policy: &Policy) {
         let mut state = self.state();
         state.intents += 1;
-        state.cooldown = None;
         self.quiet_until.store(0, Ordering::Relaxed);
         let later = self.snapshot.load().as_ref().is_some_and(|now| now.held.record.epoch > held.record.epoch);
         if !later {
@@ -169,5 +155,44 @@ impl Entry {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::ClientId;
+    use crate::protocol::testing::{record, saved};
+    use crate::record::Record;
+    use crate::secret::Secret;
+
+    fn entry() -> Entry {
+        let client = ClientId::new("client").unwrap();
+        Entry::new(StoreKey::new("issuer", &client, &Secret::new("somebody")), false)
+    }
+
+    fn of_epoch(lineage: u128, epoch: u64) -> Held {
+        saved(Record { epoch, ..record(lineage, 0) }, 0)
+    }
+
+    #[test]
+    fn an_intent_that_was_overtaken_by_a_later_one_does_not_come_back() {
+        let (entry, policy) = (entry(), Policy::default());
+        entry.publish(Some(of_epoch(3, 2)), 0, &policy);
+        entry.impose(of_epoch(2, 1), &policy);
+        assert_eq!(entry.held(), Some(of_epoch(3, 2)));
+        entry.impose(of_epoch(4, 3), &policy);
+        assert_eq!(entry.held(), Some(of_epoch(4, 3)));
+    }
+
+    #[test]
+    fn a_flight_from_before_an_intent_brings_news_of_the_chosen_identity_alone() {
+        let (entry, policy) = (entry(), Policy::default());
+        let intents = entry.state().intents();
+        entry.impose(of_epoch(2, 1), &policy);
+        entry.publish(Some(saved(record(1, 9), 0)), intents, &policy);
+        assert_eq!(entry.held(), Some(of_epoch(2, 1)));
+        entry.publish(Some(saved(record(2, 7), 0)), intents, &policy);
+        assert_eq!(entry.held(), Some(saved(record(2, 7), 0)));
     }
 }

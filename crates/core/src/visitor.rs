@@ -320,12 +320,8 @@ impl Visitor {
             }
             let mut flight = self.driver.board(&self.entry, goal.clone())?;
             let end = loop {
-                {
-                    let progress = flight.borrow_and_update();
-                    lost = progress.lost.clone().or(lost);
-                    if let Some(done) = &progress.done {
-                        break Some(done.clone());
-                    }
+                if let Some(done) = &*flight.borrow_and_update() {
+                    break Some(done.clone());
                 }
                 if let Some(header) = self.present(&goal) {
                     return Ok(Authorization { header, lost });

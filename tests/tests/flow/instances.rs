@@ -217,6 +217,27 @@ async fn a_lost_answer_to_any_write_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_fails_once_at_a_commit_or_a_sign_in_is_asked_again_at_once() {
+    let site = Instance::new(Rotation::Single);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    let mut events = site.visitors.events();
+    let swaps = site.store.swaps();
+    site.store.decide(move |operation, number| {
+        (operation == StoreOperation::Swap && number == swaps + 2)
+            .then_some(StoreFault::Fail(StoreErrorKind::Unavailable))
+    });
+    assert_eq!(site.who().await.unwrap(), identity);
+    site.visitors.shutdown().await.unwrap();
+    assert!(drain(&mut events).iter().all(|event| !matches!(event, EventKind::SavePending(_))));
+    let (member, tokens) = site.sign_in(wix_visitor_core::Role::Member);
+    let other = site.another();
+    other.store.plan_swap(StoreFault::Fail(StoreErrorKind::Unavailable));
+    other.visitor().set_tokens(tokens).await.unwrap();
+    assert_eq!(site.another().who().await.unwrap(), member);
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_tell_the_story() {
     let site = Instance::new(Rotation::New);
     let mut events = site.visitors.events();

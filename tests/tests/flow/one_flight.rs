@@ -202,6 +202,7 @@ async fn b9_tokens_without_a_later_expiry_never_make_a_hot_loop() {
     for lifetime in [Some(Duration::ZERO), Some(Duration::from_millis(1)), Some(secs(1))] {
         let site = Instance::new(Rotation::Same);
         site.endpoint.set_expires_in(lifetime);
+        site.who().await.expect("whoever met the grant is served what it brought");
         let start = tokio::time::Instant::now();
         for _ in 0..1_000 {
             let _ = site.who().await;
@@ -232,7 +233,6 @@ async fn b10_a_hung_endpoint_holds_nobody_for_longer_than_the_wait() {
     let start = tokio::time::Instant::now();
     assert!(herd(&site, 100).await.iter().all(Result::is_err));
     assert!(start.elapsed() < secs(11), "{:?}", start.elapsed());
-    tokio::time::sleep(secs(2)).await; // the pause that all were told of
     assert_eq!(site.who().await.unwrap(), identity, "the next caller gets on");
     assert!(start.elapsed() < secs(30), "{:?}", start.elapsed());
 }
@@ -348,6 +348,101 @@ async fn shutdown_gives_back_a_claim_that_was_not_used() {
     let start = tokio::time::Instant::now();
     site.another().who().await.unwrap();
     assert_eq!((start.elapsed(), site.endpoint.renewals()), (Duration::ZERO, 1), "nobody waits for a lease");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_for_the_claim_of_somebody_else() {
+    let site = Instance::new(Rotation::Same);
+    site.who().await.unwrap();
+    site.expire().await;
+    let other = site.another();
+    other.endpoint.close();
+    let holding = tokio::spawn({
+        let other = other.clone();
+        async move { other.who().await }
+    });
+    other.endpoint.arrived().await;
+    let waiting = tokio::spawn({
+        let site = site.clone();
+        async move { site.who().await }
+    });
+    tokio::time::sleep(secs(5)).await;
+    let start = tokio::time::Instant::now();
+    site.visitors.shutdown().await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(waiting.await.unwrap().unwrap_err().kind(), ErrorKind::ShuttingDown);
+    other.endpoint.open();
+    holding.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_is_not_asked_again_by_every_caller_of_a_usable_token() {
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    tokio::time::sleep(hours(4) - secs(600)).await;
+    site.store.break_down(wix_visitor_core::StoreErrorKind::Unavailable);
+    let before = site.store.loads() + site.store.swaps();
+    for _ in 0..1_000 {
+        assert_eq!(site.who().await.unwrap(), identity);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let asked = site.store.loads() + site.store.swaps() - before;
+    assert!((5..=25).contains(&asked), "{asked} operations in 50 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_bounded_but_never_by_what_is_in_use_or_not_saved() {
+    let site = Instance::new(Rotation::Single);
+    let visitors =
+        Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), site.store.clone())
+            .clock(site.clock.clone())
+            .snapshots(1)
+            .build()
+            .unwrap();
+    let (kept, unsaved) = (secret_key("kept"), secret_key("unsaved"));
+    let in_use = visitors.visitor(&kept);
+    let first = in_use.authorization().await.unwrap();
+    site.store.decide(|operation, number| {
+        (operation == wix_visitor_testkit::StoreOperation::Swap && number > 3)
+            .then_some(wix_visitor_testkit::StoreFault::Fail(wix_visitor_core::StoreErrorKind::Unavailable))
+    });
+    let pending = visitors.visitor(&unsaved).authorization().await.unwrap();
+    for _ in 0..1_000 {
+        visitors.visitor(secret_key("passing"));
+    }
+    assert_eq!(visitors.visitor(&unsaved).authorization().await.unwrap().header(), pending.header());
+    assert_eq!(visitors.visitor(&kept).authorization().await.unwrap().header(), first.header());
+    site.store.heal();
+    visitors.shutdown().await.unwrap();
+    assert_eq!(site.endpoint.mints(), 2);
+}
+
+#[test]
+fn what_a_dropped_runtime_left_unsaved_is_saved_from_the_next() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let site = second.block_on(async { Instance::new(Rotation::Single) });
+    let swaps = |site: &Instance| site.store.swaps();
+    let identity = second.block_on(async {
+        let identity = site.who().await.unwrap();
+        site.expire().await;
+        identity
+    });
+    let before = swaps(&site);
+    site.store.decide(move |operation, number| {
+        (operation == wix_visitor_testkit::StoreOperation::Swap && number > before + 1)
+            .then_some(wix_visitor_testkit::StoreFault::Fail(wix_visitor_core::StoreErrorKind::Misconfigured))
+    });
+    first.block_on(async { site.who().await.unwrap() });
+    drop(first); // and the saver with it
+    site.store.heal();
+    second.block_on(async {
+        tokio::time::sleep(secs(10)).await;
+        assert_eq!(site.who().await.unwrap(), identity);
+        tokio::time::sleep(secs(1)).await;
+        assert_eq!(site.another().who().await.unwrap(), identity);
+        assert_eq!((site.endpoint.renewals(), site.endpoint.mints()), (1, 1));
+    });
 }
 
 #[tokio::test(start_paused = true)]

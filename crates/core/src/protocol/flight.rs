@@ -222,11 +222,6 @@ impl Flight {
         self.held.as_ref()
     }
 
-    /// The loss that this flight met.
-    pub fn lost(&self) -> Option<&Arc<VisitorLost>> {
-        self.lost.as_ref()
-    }
-
     /// What was watched, for the next flight.
     pub fn watch(&self) -> &Watch {
         &self.watch

@@ -42,3 +42,24 @@ pub fn intended(
     };
     Record { epoch, standing, claim: None, trouble: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{forgotten, record};
+
+    #[test]
+    fn an_intent_is_above_all_that_the_store_and_the_process_know_and_takes_no_old_token_along() {
+        let intend = |intent, standing: Option<&Record>, held: Option<&Record>| {
+            intended(&intent, standing, held, Lineage(9), Timestamp::default(), &Policy::default())
+        };
+        let (older, newer) = (forgotten(5, 3), Record { epoch: 7, ..record(1, 4) });
+        for (standing, held) in [(Some(&older), Some(&newer)), (Some(&newer), Some(&older)), (Some(&newer), None)] {
+            assert_eq!(intend(Intent::Forget, standing, held).epoch, 8);
+        }
+        let signed_in = intend(Intent::Set(record(2, 0).chain().unwrap().tokens.clone()), Some(&newer), None);
+        let chain = signed_in.chain().unwrap();
+        assert_eq!((chain.lineage, chain.generation, chain.alternates.len()), (Lineage(9), 0, 0));
+        assert_eq!(intend(Intent::Forget, None, None).epoch, 1);
+    }
+}
