@@ -1,7 +1,6 @@
 //! What the suites share.
 
-// All of this is test code, though none of it is in a test function: here too a broken expectation ends the test.
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, reason = "test code, also where no test attribute says so")]
 
 pub mod broken;
 pub mod command;

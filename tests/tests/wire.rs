@@ -1,5 +1,7 @@
 //! Row A1 over real HTTP: whatever the token endpoint does, a failed renewal mints nothing and changes no record.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code, also where no test attribute says so")]
+
 use std::time::Duration;
 
 use wix_visitor::{ErrorKind, HttpOptions, MemoryStore, Policy, Site, Tokens};

@@ -149,10 +149,10 @@ async fn a_store_that_lost_everything_gets_the_visitor_back_from_memory() {
     .build()
     .unwrap();
     let visitor = visitors.visitor(&*site.key);
-    let first = site.endpoint.identity(&visitor.authorization().await.unwrap());
+    let first = site.endpoint.identity(visitor.authorization().await.unwrap());
     moved.store(true, std::sync::atomic::Ordering::SeqCst);
     tokio::time::sleep(hours(5)).await;
-    assert_eq!(site.endpoint.identity(&visitor.authorization().await.unwrap()), first);
+    assert_eq!(site.endpoint.identity(visitor.authorization().await.unwrap()), first);
     let again =
         wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store)
             .clock(site.clock.clone())

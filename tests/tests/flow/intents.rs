@@ -41,17 +41,16 @@ async fn interrupted(site: &Instance, other: &Instance, step: Step, change: Chan
         }
         Step::Grant => site.endpoint.arrived().await,
     }
-    let visitor = other.visitor();
-    // Another instance reaches the store; this one's own handle is the one being held.
+    let chooser = other.clone();
     let changing = tokio::spawn(async move {
         match change {
             Change::SignIn => {
-                let (identity, tokens) = other_tokens(&visitor).await;
-                visitor.set_tokens(tokens.clone()).await.unwrap();
+                let (identity, tokens) = chooser.sign_in(Role::Member);
+                chooser.visitor().set_tokens(tokens.clone()).await.unwrap();
                 (Some(identity), tokens.refresh.map(|refresh| refresh.value))
             }
             Change::SignOut | Change::Forget => {
-                visitor.forget().await.unwrap();
+                chooser.visitor().forget().await.unwrap();
                 (None, None)
             }
         }
@@ -66,19 +65,6 @@ async fn interrupted(site: &Instance, other: &Instance, step: Step, change: Chan
     let chosen = changing.await.unwrap();
     let _ = call.await.unwrap();
     chosen
-}
-
-async fn other_tokens(visitor: &wix_visitor_core::Visitor) -> (u64, wix_visitor_core::Tokens) {
-    ENDPOINT.with(|endpoint| {
-        let site = endpoint.borrow();
-        let site: &Instance = site.as_ref().unwrap();
-        let _ = visitor;
-        site.sign_in(Role::Member)
-    })
-}
-
-thread_local! {
-    static ENDPOINT: std::cell::RefCell<Option<Instance>> = const { std::cell::RefCell::new(None) };
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +85,6 @@ async fn the_later_intent_wins_at_every_step_of_a_renewal_and_of_a_mint() {
 
 async fn one_case(rotation: Rotation, renewal: bool, elsewhere: bool, step: Step, change: Change, case: &str) {
     let site = Instance::new(rotation);
-    ENDPOINT.with(|endpoint| *endpoint.borrow_mut() = Some(site.clone()));
     let mut old = None;
     if renewal {
         if matches!(change, Change::SignOut) {

@@ -1,5 +1,7 @@
 //! The flow, on a store and an endpoint in memory, in paused time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code, also where no test attribute says so")]
+
 mod clocks;
 mod instances;
 mod intents;
