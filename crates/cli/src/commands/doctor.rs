@@ -1,5 +1,7 @@
 //! `doctor`: what is set up, whether it works, and what to do. Mints nothing, renews nothing.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::json;
 use wix_visitor::{
@@ -15,7 +17,7 @@ use crate::setup::{Target, client_id, refuse_two_targets};
 use crate::store_choice::StoreChoice;
 
 /// A clock that is off by more than this makes good tokens look expired, or the other way round.
-const CLOCK_OFF: std::time::Duration = std::time::Duration::from_secs(60);
+const CLOCK_OFF: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Serialize)]
 struct Check {
@@ -240,13 +242,16 @@ fn unanswered(error: &Error) -> Check {
     }
 }
 
-/// On a site of its own, in memory, whose tokens are never due: so nothing is minted or renewed by asking.
+/// On a site of its own, in memory, whose token is dated so that it is never due: nothing is minted or renewed by asking.
 async fn probe(target: &Target, client_id: &ClientId, token: Option<Secret>) -> Result<TokenInfo, Error> {
-    let site: Site = target.builder(client_id).store(MemoryStore::new()).connect().await?;
+    let mut policy = Policy::default();
+    (policy.lead, policy.jitter, policy.unusable) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let site: Site = target.builder(client_id).store(MemoryStore::new()).policy(policy).connect().await?;
     let visitor = site.visitor("doctor");
     let made_up = || Secret::new("asked-by-wix-visitor-doctor");
-    let ends = SystemClock::default().wall() + Policy::default().lifetime * 2;
-    let access = AccessToken::new(token.unwrap_or_else(made_up), ends);
+    // Soon: an end further ahead than the token's lifetime would count as a wrong clock, and so as due.
+    let access =
+        AccessToken::new(token.unwrap_or_else(made_up), SystemClock::default().wall() + Duration::from_secs(60));
     visitor.set_tokens(Tokens::new(Some(access), Some(RefreshToken::new(made_up(), Role::Visitor)))).await?;
     let info = visitor.token_info().await;
     site.shutdown().await?;
