@@ -1,2 +1,51 @@
-//! The `wix-visitor` command.
-fn main() {}
+//! The `wix-visitor` command: gets, keeps, renews and uses the tokens of Wix Headless visitors from a shell.
+
+mod args;
+mod commands;
+mod data_dir;
+mod exit;
+mod input;
+mod interrupt;
+mod log;
+mod moment;
+mod output;
+mod setup;
+mod store_choice;
+mod usage;
+
+use std::process::ExitCode;
+
+use crate::args::Args;
+use crate::exit::{Exit, Failure};
+use crate::output::Console;
+
+fn main() -> ExitCode {
+    match usage::parse() {
+        Ok(args) => run(&args).into(),
+        Err(exit) => exit.into(),
+    }
+}
+
+fn run(args: &Args) -> Exit {
+    let console = Console::new(args.output.json);
+    log::start(args.output.verbose);
+    let exit = start(args, console).unwrap_or_else(|failure| {
+        console.failure(&failure);
+        failure.exit
+    });
+    tracing::debug!(exit = exit.code(), "the command is done");
+    exit
+}
+
+fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
+    // Two workers: a full pipe at our own output must not hold up the sandbox or a grant.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::other("the runtime cannot be started").because(&error))?;
+    let result = runtime.block_on(commands::run(args, console));
+    // Not waited for: a thread may still sit in a read of standard input, which only the user can end.
+    runtime.shutdown_background();
+    result
+}

@@ -340,6 +340,7 @@ async fn what_cannot_be_sent_is_refused_before_anything_is() {
         caller.get("/a").json(&unwritable),
     ] {
         assert!(!format!("{request:?}").contains("very-secret"));
+        assert_eq!(request.check().unwrap_err().kind(), ErrorKind::InvalidInput);
         assert_eq!(request.send().await.unwrap_err().kind(), ErrorKind::InvalidInput);
     }
     assert!(server.received().is_empty() && other.received().is_empty());

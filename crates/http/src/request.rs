@@ -126,6 +126,14 @@ impl ApiRequest {
         })
     }
 
+    /// Whether this can be sent at all, told without sending anything and without asking for a token.
+    ///
+    /// # Errors
+    /// The [`InvalidInput`](wix_visitor_core::ErrorKind::InvalidInput) that [`send`](Self::send) would answer at once.
+    pub fn check(&self) -> Result<(), Error> {
+        self.request.as_ref().map(|_| ()).map_err(Error::clone)
+    }
+
     /// Sends the call with the visitor's token, minting or renewing first as needed.
     ///
     /// After a 401, or once per token after the ambiguous code `WDE0117`, the token is renewed and the call sent once more,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use wix_visitor_core::{StoreError, StoreErrorKind};
 
 pub(crate) const BACKEND: &str = "sqlite";
@@ -19,6 +19,7 @@ pub(crate) fn misconfigured(message: impl Into<String>) -> StoreError {
 /// An error of SQLite, of a statement that changed nothing: a failed commit is the writer's to judge.
 pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
     let path = path.display();
+    let extended = source.sqlite_error().map(|error| error.extended_code);
     let (kind, message) = match source.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             (StoreErrorKind::Unavailable, format!("another process kept {path} locked for the whole timeout"))
@@ -26,6 +27,11 @@ pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DiskFull) => (
             StoreErrorKind::Unavailable,
             format!("the disk of {path} is full; nothing was lost, make room and it goes on by itself"),
+        ),
+        // What opening a database in WAL mode meets on a full disk: there is no room for the log's index.
+        Some(ErrorCode::SystemIoFailure) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => (
+            StoreErrorKind::Unavailable,
+            format!("the disk of {path} is most likely full; nothing was lost, make room and it goes on by itself"),
         ),
         Some(ErrorCode::NotADatabase) => (
             StoreErrorKind::Corrupt,
@@ -87,8 +93,6 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
 mod tests {
     use std::error::Error;
 
-    use rusqlite::ffi;
-
     use super::*;
 
     #[test]
@@ -100,6 +104,7 @@ mod tests {
             (ffi::SQLITE_PROTOCOL, Unavailable),
             (ffi::SQLITE_FULL, Unavailable),
             (ffi::SQLITE_IOERR_READ, Unavailable),
+            (ffi::SQLITE_IOERR_SHMSIZE, Unavailable),
             (ffi::SQLITE_NOMEM, Unavailable),
             (ffi::SQLITE_CANTOPEN, Unavailable),
             (ffi::SQLITE_NOTADB, Corrupt),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use hyper::header;
+use tokio::sync::broadcast;
 
 use super::{
     asked::{Asked, Authorization, Encoding, RequestKind},
@@ -14,6 +15,8 @@ use super::{
 
 /// So many entries are kept; older ones go, while the counters go on counting.
 const KEPT: usize = 100_000;
+/// So many answers wait for whoever follows them.
+const FOLLOWED: usize = 1024;
 
 /// One request. It is entered when it arrives and completed when it is answered, so that a request still held is seen too.
 #[derive(Debug, Clone)]
@@ -111,9 +114,33 @@ pub(super) enum Outcome {
     Other,
 }
 
-#[derive(Default)]
 pub(super) struct Log {
     inner: Mutex<Inner>,
+    answers: broadcast::Sender<LogEntry>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), answers: broadcast::Sender::new(FOLLOWED) }
+    }
+}
+
+/// The requests of a sandbox as they are answered, from the moment this was asked for.
+#[derive(Debug)]
+pub struct Answers(broadcast::Receiver<LogEntry>);
+
+impl Answers {
+    /// The next request that is answered; `None` once the sandbox is gone. Of more than a thousand that nobody took in time, the
+    /// oldest are left out.
+    pub async fn next(&mut self) -> Option<LogEntry> {
+        loop {
+            match self.0.recv().await {
+                Ok(entry) => return Some(entry),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -180,7 +207,15 @@ impl Log {
     pub(super) fn answered(&self, number: u64, status: u16) {
         if let Some(entry) = self.lock().entry(number) {
             entry.status = Some(status);
+            if self.answers.receiver_count() > 0 {
+                // Whoever followed may have gone meanwhile.
+                let _ = self.answers.send(entry.clone());
+            }
         }
+    }
+
+    pub(super) fn follow(&self) -> Answers {
+        Answers(self.answers.subscribe())
     }
 
     pub(super) fn entries(&self) -> Vec<LogEntry> {
@@ -263,6 +298,18 @@ mod tests {
         log.arrived(&asked("/a/OauthNG.JWS.a.b.c?q=OauthNG.JWS.a.b.c"), None, 0);
         let shown = format!("{:?}", log.entries());
         assert!(!shown.contains("JWS"), "{shown}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn whoever_follows_hears_of_each_answer_and_of_the_end() {
+        let log = Log::default();
+        let mut answers = log.follow();
+        let number = log.arrived(&asked("/one"), None, 0);
+        log.answered(number, 418);
+        let heard = answers.next().await.unwrap();
+        assert_eq!((heard.path.as_str(), heard.status), ("/one", Some(418)));
+        drop(log);
+        assert!(answers.next().await.is_none());
     }
 
     #[test]

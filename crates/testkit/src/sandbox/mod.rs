@@ -63,7 +63,7 @@ pub use self::{
     error::{SandboxError, SandboxErrorKind},
     fault::{Fault, On},
     gate::{Gate, Point},
-    log::{Counters, LogEntry},
+    log::{Answers, Counters, LogEntry},
     options::{ClientIds, DeadToken, ErrorShape, ExpiresIn, RefreshField, Rotation, SandboxOptions, Switches},
     token::{IssuedTokens, fingerprint},
 };
@@ -238,6 +238,11 @@ impl Sandbox {
     /// The requests so far, in the order of their arrival; the last 100,000 of them.
     pub fn log(&self) -> Vec<LogEntry> {
         self.shared.log.entries()
+    }
+
+    /// The requests from now on, each as it is answered: for whoever shows them.
+    pub fn answers(&self) -> Answers {
+        self.shared.log.follow()
     }
 
     /// Empties the log. The counters go on.

@@ -1,0 +1,284 @@
+//! What may be typed, and what `--help` says about it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use wix_visitor::Secret;
+
+const EXAMPLES: &str = "\
+Try it without a site of your own; the sandbox is a small Wix on this machine:
+  wix-visitor --sandbox call POST /stores/v3/products/query -d '{}'
+  wix-visitor --sandbox call GET /ecom/v1/carts/current
+
+With your site (its client id stands in the site's dashboard: Settings, Headless Settings, the OAuth app's page):
+  export WIX_CLIENT_ID=00000000-0000-0000-0000-000000000000
+  wix-visitor doctor
+  wix-visitor call POST /stores/v3/products/query -d '{\"query\": {\"cursorPaging\": {\"limit\": 3}}}'
+  wix-visitor token --header | curl -H @- https://www.wixapis.com/ecom/v1/carts/current
+
+Exit codes:
+  0  done
+  1  anything not named below
+  2  usage: an option, a file or a body that cannot be used; nothing was sent
+  3  misconfigured: Wix does not accept the client id, or the like
+  4  the endpoint is unavailable; nothing was lost, try again later
+  5  the store is unavailable, or what it holds is damaged
+  6  the member's session has ended: sign in again, or forget
+  7  the API answered 400 or above; its body is printed all the same
+130  interrupted; what was under way has been finished and kept
+
+This command is for self-managed Wix Headless projects and is not a product of Wix.";
+
+const TOKEN_EXAMPLES: &str = "\
+Examples; the second shows no token in the list of processes:
+  TOKEN=$(wix-visitor token)
+  wix-visitor token --header | curl -H @- https://www.wixapis.com/ecom/v1/carts/current";
+
+const CALL_EXAMPLES: &str = "\
+Examples:
+  wix-visitor call GET /ecom/v1/carts/current
+  wix-visitor call POST /stores/v3/products/query -d '{\"query\": {\"cursorPaging\": {\"limit\": 3}}}'
+  wix-visitor call POST /graphql/alpha -d @query.json";
+
+/// Gets, keeps, renews and uses the tokens of Wix Headless visitors.
+///
+/// A visitor is made when a token is first needed, kept in a store, and renewed as needed: the same visitor, with the same cart,
+/// in every later run. An error never makes it a new one.
+#[derive(Parser)]
+#[command(name = "wix-visitor", version, after_long_help = EXAMPLES, max_term_width = 120, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) site: SiteArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Whose tokens, from where, kept where.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Site and visitor")]
+pub(crate) struct SiteArgs {
+    /// The client id of your site's OAuth app.
+    ///
+    /// It stands in the site's dashboard: Settings, Headless Settings, the OAuth app's page. It is no secret. With --sandbox a
+    /// made-up one is used where none is given.
+    #[arg(long, global = true, value_name = "ID", env = "WIX_CLIENT_ID", hide_env_values = true)]
+    pub(crate) client_id: Option<String>,
+
+    /// The API to talk to [default: https://www.wixapis.com].
+    ///
+    /// https, or http on this machine (127.0.0.1, [::1], localhost), as for `wix-visitor sandbox`.
+    #[arg(long, global = true, value_name = "URL", env = "WIX_API_URL", hide_env_values = true, value_parser = secret)]
+    pub(crate) api_url: Option<Secret>,
+
+    /// Where visitors are kept: `memory:` or `sqlite:PATH` [default: sqlite, in your data directory].
+    ///
+    /// `memory:` forgets all when the command ends. `sqlite:PATH` may be shared by several processes of this machine. Where the
+    /// URL holds a password, put it into a file, and the file's name into WIX_VISITOR_STORE_FILE, instead of this option.
+    #[arg(long, global = true, value_name = "URL", env = "WIX_VISITOR_STORE", hide_env_values = true, value_parser = secret)]
+    pub(crate) store: Option<Secret>,
+
+    /// Your own name for the visitor, where there is more than one.
+    ///
+    /// Where it is a session's id it is a secret: then set the variable, as command lines can be read by others.
+    #[arg(
+        long, global = true, value_name = "KEY", env = "WIX_VISITOR", hide_env_values = true, value_parser = secret,
+        default_value = "default"
+    )]
+    pub(crate) visitor: Secret,
+
+    /// Use an embedded sandbox instead of Wix; not together with --api-url.
+    ///
+    /// The sandbox is a small Wix on this machine, for trying things out. It has a store of its own, and keeps its state beside
+    /// it, so that carts outlive a run.
+    #[arg(long, global = true)]
+    pub(crate) sandbox: bool,
+}
+
+/// How results and the log are shown.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Machine-readable output; errors and notices too, as one JSON object a line on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// More log on standard error: -v what happens, -vv how, -vvv each step. `RUST_LOG` wins where it is set.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print a valid access token, and nothing else.
+    ///
+    /// Mints a visitor where there is none, renews where that is due.
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Token {
+        /// Print the whole header line, `Authorization: TOKEN`.
+        #[arg(long)]
+        header: bool,
+    },
+    /// Show what is known of the visitor; never a secret.
+    ///
+    /// Nothing is sent to Wix, nothing is changed.
+    Status,
+    /// Renew the access token, without checking whether that is needed.
+    Renew,
+    /// Call a Wix API as the visitor; the answer's body is printed.
+    ///
+    /// Mints and renews as needed; after a 401 the token is renewed once and the call made once more. The token goes to the API's
+    /// own host alone. An answer of 400 and above is printed too, and the exit code is 7.
+    #[command(after_help = CALL_EXAMPLES)]
+    Call(CallArgs),
+    /// Print the visitor's tokens in the JSON of the Wix JavaScript SDK. Whoever has them is the visitor.
+    ///
+    /// Nothing is minted or renewed.
+    Export,
+    /// Take over tokens in the JSON of the Wix JavaScript SDK, in place of the present ones.
+    ///
+    /// A visitor that is replaced is gone from the store: export it first if its cart matters.
+    Import {
+        /// The file to read; `-` for standard input.
+        #[arg(value_name = "FILE", default_value = "-")]
+        file: String,
+    },
+    /// Forget the visitor: its tokens are gone at once, and no late renewal brings them back.
+    ///
+    /// The next need for a token mints a new visitor, with an empty cart.
+    Forget,
+    /// Check configuration, store and endpoint, and say what to do.
+    ///
+    /// Mints nothing and renews nothing.
+    Doctor,
+    /// Run a sandbox Wix until Ctrl-C, for programs under development.
+    ///
+    /// A small Wix on this machine alone: the token endpoint, products, carts and more, without an account. What is not known
+    /// about Wix can be switched.
+    Sandbox(SandboxArgs),
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct CallArgs {
+    /// GET, POST, PUT, PATCH, DELETE.
+    #[arg(value_name = "METHOD")]
+    pub(crate) method: String,
+
+    /// A path that begins with `/`, or a whole URL of the API's own host.
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+
+    /// The body: as it stands, `@FILE` from a file, `-` from standard input.
+    ///
+    /// It must be JSON, unless a content-type header says that it is something else.
+    #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+    pub(crate) data: Option<String>,
+
+    /// A header more, `Name: value`; may be given more than once. Not `Authorization`.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = secret)]
+    pub(crate) headers: Vec<Secret>,
+
+    /// Print status and headers before the body.
+    #[arg(short, long)]
+    pub(crate) include: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct SandboxArgs {
+    /// The address to listen on, on loopback; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4747")]
+    pub(crate) listen: SocketAddr,
+
+    /// Keep visitors and carts in this file, so that they outlive the sandbox; without it they are forgotten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// How long an access token lives, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 14_400)]
+    pub(crate) token_ttl: u64,
+
+    /// What a renewal does to the refresh token. What Wix does is not documented.
+    #[arg(long, value_enum, default_value_t = RotationArg::Same)]
+    pub(crate) rotation: RotationArg,
+
+    /// With `--rotation grace`: how long the old refresh token stays good after it was used, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) grace: u64,
+
+    /// What an API call with an expired token is answered.
+    #[arg(long, value_enum, default_value_t = DeadTokenArg::Unauthorized)]
+    pub(crate) dead_token: DeadTokenArg,
+
+    /// How a token reply tells the access token's lifetime.
+    #[arg(long, value_enum, default_value_t = ExpiresInArg::Number)]
+    pub(crate) expires_in: ExpiresInArg,
+
+    /// Answer renewals without a refresh token: the client keeps the one it has.
+    #[arg(long)]
+    pub(crate) omit_refresh: bool,
+
+    /// Added to the time each answer takes, in milliseconds.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pub(crate) latency: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum RotationArg {
+    /// The same refresh token again.
+    Same,
+    /// A new one; the old one stays good.
+    New,
+    /// A new one; the old one stays good for a while (--grace).
+    Grace,
+    /// A new one; who uses the old one again loses both.
+    Strict,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum DeadTokenArg {
+    /// 401.
+    Unauthorized,
+    /// 400 with the code WDE0117, "MetaSite not found".
+    Wde0117,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum ExpiresInArg {
+    /// `14400`
+    Number,
+    /// `"14400"`
+    String,
+    /// Not at all.
+    Omitted,
+}
+
+// What clap needs of a parser of values.
+#[allow(clippy::unnecessary_wraps)]
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_command() {
+        for words in
+            [["wix-visitor", "--sandbox", "--json", "status"], ["wix-visitor", "status", "--json", "--sandbox"]]
+        {
+            let args = Args::try_parse_from(words).ok().unwrap();
+            assert!(args.site.sandbox && args.output.json);
+        }
+    }
+}

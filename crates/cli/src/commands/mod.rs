@@ -1,0 +1,76 @@
+//! The commands, and what is the same for each that has a visitor.
+
+mod call;
+mod doctor;
+mod forget;
+mod renew;
+mod sandbox;
+mod status;
+mod token;
+mod transfer;
+
+use wix_visitor::Authorization;
+
+use crate::args::{Args, Command};
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::output::{Console, Out};
+use crate::setup::Session;
+
+pub(crate) async fn run(args: &Args, console: Console) -> Result<Exit, Failure> {
+    let interrupt = Interrupt::listen()?;
+    match &args.command {
+        Command::Sandbox(options) => return sandbox::run(options, console, &interrupt).await,
+        Command::Doctor => return interrupt.or(doctor::run(&args.site, console)).await,
+        // What is wrong with a call is told before anything is opened.
+        Command::Call(call) => call::check(call)?,
+        _ => {}
+    }
+    let session = interrupt.or(Session::open(&args.site, console)).await?;
+    let result = interrupt.or(perform(args, &session, console)).await;
+    if result.as_ref().is_err_and(|failure| failure.exit == Exit::Interrupted) {
+        console.notice("interrupted", "finishing what is under way; once more to stop at once");
+    }
+    // Whatever the command came to, what it set going is finished and kept.
+    match (result, session.close().await) {
+        (result, Ok(())) => result,
+        (Ok(_), Err(unsaved)) => Err(unsaved),
+        (Err(failure), Err(unsaved)) => {
+            console.failure(&failure);
+            Err(unsaved)
+        }
+    }
+}
+
+async fn perform(args: &Args, session: &Session, console: Console) -> Result<Exit, Failure> {
+    let mut out = Out::new();
+    match &args.command {
+        Command::Token { header } => token::run(session, *header, console, &mut out).await?,
+        Command::Status => status::run(session, console, &mut out).await?,
+        Command::Renew => renew::run(session, console, &mut out).await?,
+        Command::Call(call) => return call::run(call, session, console, &mut out).await,
+        Command::Export => transfer::export(session, &mut out).await?,
+        Command::Import { file } => transfer::import(file, session, console, &mut out).await?,
+        Command::Forget => forget::run(session, console, &mut out).await?,
+        // They have no session.
+        Command::Doctor | Command::Sandbox(_) => {}
+    }
+    Ok(Exit::Done)
+}
+
+/// Renews a token that still serves but is due, and waits for that: this process is too short-lived to do it meanwhile. The
+/// present token serves where the renewal fails. Nothing for any other token.
+async fn renew_if_due(session: &Session, console: Console) -> Result<Option<Authorization>, Failure> {
+    let status = session.visitor.status().await?;
+    if !(status.usable && status.due) {
+        return Ok(None);
+    }
+    let present = session.visitor.authorization().await?;
+    match session.visitor.renew_if(present.header()).await {
+        Ok(fresh) => Ok(Some(fresh)),
+        Err(error) => {
+            console.warning("renewal_failed", &format!("the present token serves, but could not be renewed: {error}"));
+            Ok(Some(present))
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `token`: a valid access token.
+
+use serde_json::json;
+
+use super::renew_if_due;
+use crate::exit::Failure;
+use crate::moment::absolute;
+use crate::output::{Console, Out};
+use crate::setup::Session;
+
+pub(super) async fn run(session: &Session, header: bool, console: Console, out: &mut Out) -> Result<(), Failure> {
+    let authorization = match renew_if_due(session, console).await? {
+        Some(authorization) => authorization,
+        None => session.visitor.authorization().await?,
+    };
+    let token = authorization.as_ref();
+    if console.is_json() {
+        let status = session.visitor.status().await?;
+        let token = String::from_utf8_lossy(token);
+        let (name, value) =
+            if header { ("header", format!("Authorization: {token}")) } else { ("token", token.into()) };
+        let expires_at = status.expires_at.and_then(absolute);
+        return out.json(&json!({ name: value, "expires_at": expires_at, "role": status.role })).await;
+    }
+    let prefix: &[u8] = if header { b"Authorization: " } else { b"" };
+    // In one piece: half a header line is of no use to anybody.
+    out.write(&[prefix, token, b"\n"].concat()).await
+}

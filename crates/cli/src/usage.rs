@@ -1,0 +1,112 @@
+//! Reading the command line, and what is wrong with it, without repeating what may be a secret.
+
+use std::io::{self, Write as _};
+
+use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use serde_json::json;
+
+use crate::args::Args;
+use crate::exit::Exit;
+
+/// Shown in place of a word that may be a secret.
+const HIDDEN: &str = "(not shown)";
+
+/// The arguments; or else prints help, version or what is wrong, and says how to end.
+pub(crate) fn parse() -> Result<Args, Exit> {
+    Args::try_parse().map_err(|error| tell(without_secrets(error)))
+}
+
+fn tell(error: clap::Error) -> Exit {
+    if !error.use_stderr() {
+        // Help and version were asked for; who has read enough of them is no failure.
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Err(failed) if failed.kind() != io::ErrorKind::BrokenPipe => {
+                let _ = writeln!(io::stderr(), "error: cannot write to standard output: {failed}");
+                Exit::Other
+            }
+            _ => Exit::Done,
+        };
+    }
+    // The arguments could not be read, so this one neither.
+    if std::env::args_os().any(|word| word == "--json") {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let object = json!({ "error": { "kind": "usage", "message": message, "exit": Exit::Usage.code() } });
+        let _ = writeln!(io::stderr(), "{object}");
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+/// What was typed in a wrong place may be a token, a visitor key, or a store's URL with its password.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let typed = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::TooManyValues | ErrorKind::NoEquals => {
+            ContextKind::InvalidValue
+        }
+        _ => return error,
+    };
+    // The value that a flag without one was given stands here, whatever the kind.
+    for kind in [typed, ContextKind::InvalidValue, ContextKind::TrailingArg] {
+        let Some(ContextValue::String(word)) = error.get(kind) else { continue };
+        if !is_plain(word) {
+            error.insert(kind, ContextValue::String(HIDDEN.to_owned()));
+            // Advice of the kind "to pass … as a value" repeats the word.
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
+}
+
+/// A short word or the name of an option; a secret is longer or holds other characters.
+fn is_plain(word: &str) -> bool {
+    let bare = word.trim_start_matches('-');
+    bare.len() < 16 && bare.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(words: &[&str]) -> String {
+        let words = ["wix-visitor"].iter().chain(words);
+        without_secrets(Args::try_parse_from(words).err().unwrap()).render().to_string()
+    }
+
+    #[test]
+    fn a_word_in_a_wrong_place_is_not_repeated_if_it_may_be_a_secret() {
+        const SECRET: &str = "redis://user:hunter2@host/";
+        const KEY: &str = "shopper-0123456789abcdef";
+        for secret in [SECRET, KEY, "OauthNG.JWS.abc", r#"{"accessToken":1}"#] {
+            for words in [
+                vec![secret],
+                vec!["token", secret],
+                vec!["token", "--header", secret],
+                vec!["status", "--", secret],
+                vec!["import", "a", secret],
+                vec!["sandbox", "--listen", secret],
+                vec!["sandbox", "--token-ttl", secret],
+                vec!["sandbox", "--rotation", secret],
+                vec!["call", "GET", "/", secret],
+            ] {
+                let shown = shown(&words);
+                assert!(!shown.contains(secret), "{words:?}: {shown}");
+            }
+            for flag in [format!("--{secret}"), format!("--sandbox={secret}"), format!("-x{secret}")] {
+                let shown = shown(&["token", &flag]);
+                assert!(!shown.contains(&secret[1..]), "{flag}: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_repeated() {
+        assert!(shown(&["tokn"]).contains("'tokn'"));
+        assert!(shown(&["token", "--heade"]).contains("--heade"));
+        assert!(shown(&["sandbox", "--rotation", "fast"]).contains("fast"));
+    }
+}

@@ -1,0 +1,13 @@
+//! The built command, run as users run it: against a sandbox of the test's own, or its embedded one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod damaged_stores;
+mod endpoint_trouble;
+mod everyday;
+mod interrupts;
+mod long_running;
+mod output;
+mod sandbox_mode;
+mod support;
