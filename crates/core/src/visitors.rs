@@ -16,6 +16,7 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::key::{ClientId, StoreKey};
+use crate::name::Name;
 use crate::policy::Policy;
 use crate::secret::Secret;
 use crate::store::TokenStore;
@@ -33,16 +34,16 @@ pub struct Visitors {
     entries: Arc<Entries>,
 }
 
-type Entries = Cache<Secret, Arc<Entry>, UnitWeighter, foldhash::fast::RandomState, InUse>;
+type Entries = Cache<Name, Arc<Entry>, UnitWeighter, foldhash::fast::RandomState, InUse>;
 
 /// Keeps what is in use, or not in the store yet, from being evicted.
 #[derive(Clone, Debug, Default)]
 struct InUse;
 
-impl Lifecycle<Secret, Arc<Entry>> for InUse {
+impl Lifecycle<Name, Arc<Entry>> for InUse {
     type RequestState = ();
 
-    fn is_pinned(&self, _key: &Secret, entry: &Arc<Entry>) -> bool {
+    fn is_pinned(&self, _key: &Name, entry: &Arc<Entry>) -> bool {
         Arc::strong_count(entry) > 1 || entry.is_unsaved()
     }
 }
@@ -69,12 +70,11 @@ impl Visitors {
         if let Some(entry) = self.entries.get(key) {
             return Visitor::new(Arc::clone(&self.driver), entry);
         }
-        let secret = Secret::new(key);
         let fresh = || {
-            let key = StoreKey::new(self.driver.endpoint.issuer(), &self.driver.client_id, &secret);
-            Ok::<_, std::convert::Infallible>(Arc::new(Entry::new(key, secret.is_empty())))
+            let store_key = StoreKey::new(self.driver.endpoint.issuer(), &self.driver.client_id, &Secret::new(key));
+            Ok::<_, std::convert::Infallible>(Arc::new(Entry::new(store_key, key.is_empty())))
         };
-        let entry = match self.entries.get_or_insert_with(&secret, fresh) {
+        let entry = match self.entries.get_or_insert_with(&Name::new(key), fresh) {
             Ok(entry) => entry,
             Err(never) => match never {},
         };
