@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use wix_visitor_core::{
     AccessToken, Authorization, ClientId, Error, Event, EventKind, Events, Policy, RefreshToken, Role, Secret,
     Timestamp, TokenStore, Tokens, Visitor, Visitors,
@@ -82,6 +83,12 @@ impl Instance {
     /// Those of the call.
     pub async fn who(&self) -> Result<u64, Error> {
         Ok(self.identity(&self.visitor().authorization().await?))
+    }
+
+    /// Asks in a task of its own.
+    pub fn ask(&self) -> JoinHandle<Result<u64, Error>> {
+        let instance = self.clone();
+        tokio::spawn(async move { instance.who().await })
     }
 
     /// Lets the present access token end, on all clocks.

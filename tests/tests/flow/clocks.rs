@@ -44,10 +44,7 @@ async fn a_clock_that_jumps_during_a_grant_harms_nobody() {
             let identity = site.who().await.unwrap();
             site.expire().await;
             site.endpoint.close();
-            let call = tokio::spawn({
-                let site = site.clone();
-                async move { site.who().await }
-            });
+            let call = site.ask();
             site.endpoint.arrived().await;
             if back {
                 site.clock.jump_back(jump)

@@ -9,15 +9,9 @@ async fn parallel_first_calls_on_many_instances_make_one_visitor() {
     let site = Instance::new(Rotation::Same);
     site.endpoint.set_latency(secs(2));
     let instances: Vec<_> = (0..20).map(|_| site.another()).collect();
-    let calls: Vec<_> = instances
-        .iter()
-        .map(|instance| {
-            let instance = instance.clone();
-            tokio::spawn(async move { instance.who().await.unwrap() })
-        })
-        .collect();
+    let calls: Vec<_> = instances.iter().map(Instance::ask).collect();
     for call in calls {
-        assert_eq!(call.await.unwrap(), 1);
+        assert_eq!(call.await.unwrap().unwrap(), 1);
     }
     assert_eq!(site.endpoint.mints(), 1);
 }
@@ -32,15 +26,9 @@ async fn an_expired_visitor_on_many_instances_is_renewed_once() {
         }
         site.expire().await;
         site.endpoint.set_latency(secs(2));
-        let calls: Vec<_> = instances
-            .iter()
-            .map(|instance| {
-                let instance = instance.clone();
-                tokio::spawn(async move { instance.who().await.unwrap() })
-            })
-            .collect();
+        let calls: Vec<_> = instances.iter().map(Instance::ask).collect();
         for call in calls {
-            assert_eq!(call.await.unwrap(), 1);
+            assert_eq!(call.await.unwrap().unwrap(), 1);
         }
         assert_eq!((site.endpoint.renewals(), site.endpoint.mints()), (1, 1), "{rotation:?}");
     }
@@ -55,10 +43,7 @@ async fn a_holder_that_died_is_taken_over_after_a_lease_and_not_before() {
     dead.store
         .decide(|operation, number| (operation == StoreOperation::Swap && number > 1).then_some(StoreFault::Hang));
     dead.endpoint.plan(Plan::Hang);
-    let call = tokio::spawn({
-        let dead = dead.clone();
-        async move { dead.who().await }
-    });
+    let call = dead.ask();
     tokio::time::sleep(secs(1)).await;
     call.abort();
     let start = tokio::time::Instant::now();
@@ -113,10 +98,7 @@ async fn c8_a_refusal_deletes_nothing_that_somebody_else_has_renewed_meanwhile()
     site.expire().await;
     let slow = site.another();
     slow.endpoint.close();
-    let call = tokio::spawn({
-        let slow = slow.clone();
-        async move { slow.who().await }
-    });
+    let call = slow.ask();
     slow.endpoint.arrived().await;
     // Meanwhile the application brings newer tokens of another instance.
     let (member, tokens) = site.sign_in(wix_visitor_core::Role::Member);

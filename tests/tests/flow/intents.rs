@@ -28,10 +28,7 @@ async fn interrupted(site: &Instance, other: &Instance, step: Step, change: Chan
         Step::Store(operations) => site.store.allow(operations),
         Step::Grant => site.endpoint.close(),
     }
-    let call = tokio::spawn({
-        let site = site.clone();
-        async move { site.who().await }
-    });
+    let call = site.ask();
     match step {
         Step::Store(_) => {
             tokio::select! {
@@ -151,10 +148,7 @@ async fn a_flight_whose_caller_is_gone_mints_nothing_after_a_forget() {
     site.who().await.unwrap();
     site.expire().await;
     site.endpoint.close();
-    let call = tokio::spawn({
-        let site = site.clone();
-        async move { site.who().await }
-    });
+    let call = site.ask();
     site.endpoint.arrived().await;
     call.abort();
     site.another().visitor().forget().await.unwrap();

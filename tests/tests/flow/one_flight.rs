@@ -13,12 +13,7 @@ fn transient() -> Plan {
 }
 
 async fn herd(site: &Instance, callers: usize) -> Vec<Result<u64, Error>> {
-    let calls: Vec<_> = (0..callers)
-        .map(|_| {
-            let site = site.clone();
-            tokio::spawn(async move { site.who().await })
-        })
-        .collect();
+    let calls: Vec<_> = (0..callers).map(|_| site.ask()).collect();
     let mut answers = Vec::with_capacity(callers);
     for call in calls {
         answers.push(call.await.unwrap());
@@ -78,10 +73,7 @@ async fn b3_a_leader_that_goes_away_leaves_its_followers_served_by_one_grant() {
     let identity = site.who().await.unwrap();
     site.expire().await;
     site.endpoint.close();
-    let leader = tokio::spawn({
-        let site = site.clone();
-        async move { site.who().await }
-    });
+    let leader = site.ask();
     site.endpoint.arrived().await;
     let followers = tokio::spawn({
         let site = site.clone();
@@ -148,10 +140,7 @@ async fn b6_a_flight_that_ends_never_takes_a_later_one_with_it() {
     for _ in 0..5 {
         site.expire().await;
         site.endpoint.close();
-        let call = tokio::spawn({
-            let site = site.clone();
-            async move { site.who().await }
-        });
+        let call = site.ask();
         site.endpoint.arrived().await;
         let more = tokio::spawn({
             let site = site.clone();
@@ -310,10 +299,7 @@ async fn shutdown_saves_what_was_sent_and_sends_nothing_more() {
     let identity = site.who().await.unwrap();
     site.expire().await;
     site.endpoint.set_latency(secs(5));
-    let call = tokio::spawn({
-        let site = site.clone();
-        async move { site.who().await }
-    });
+    let call = site.ask();
     tokio::time::sleep(secs(1)).await;
     call.abort(); // as main does when it returns
     site.visitors.shutdown().await.unwrap();
@@ -332,10 +318,7 @@ async fn shutdown_gives_back_a_claim_that_was_not_used() {
     site.who().await.unwrap();
     site.expire().await;
     site.store.allow(0);
-    let call = tokio::spawn({
-        let site = site.clone();
-        async move { site.who().await }
-    });
+    let call = site.ask();
     site.store.held().await;
     let closing = tokio::spawn({
         let site = site.clone();
@@ -357,15 +340,9 @@ async fn shutdown_does_not_wait_for_the_claim_of_somebody_else() {
     site.expire().await;
     let other = site.another();
     other.endpoint.close();
-    let holding = tokio::spawn({
-        let other = other.clone();
-        async move { other.who().await }
-    });
+    let holding = other.ask();
     other.endpoint.arrived().await;
-    let waiting = tokio::spawn({
-        let site = site.clone();
-        async move { site.who().await }
-    });
+    let waiting = site.ask();
     tokio::time::sleep(secs(5)).await;
     let start = tokio::time::Instant::now();
     site.visitors.shutdown().await.unwrap();
