@@ -2,7 +2,7 @@
 
 use wix_visitor_testkit::ledger::note_secret;
 
-use crate::support::{CART, PRODUCTS, User, sandbox, sdk_json};
+use crate::support::{CART, CLIENT_ID, PRODUCTS, User, sandbox, sdk_json};
 
 /// Runs each with a visitor that exists, and sees that it is the same afterwards and that nothing arrived anywhere.
 fn all_refused(cases: &[(&[&str], i32, &str)]) {
@@ -131,11 +131,23 @@ fn a_call_that_cannot_be_made_mints_nobody() {
 }
 
 #[test]
+fn a_call_that_cannot_be_made_renews_nothing() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox);
+    let issued = sandbox.visitor_tokens(CLIENT_ID).unwrap();
+    user.run_with(&["import"], sdk_json(&issued, "visitor", 600)).done();
+    assert_eq!(user.status()["due"], true);
+    user.run(&["call", "GET", "https://evil.example/"]).failed(2, "will not send a token there");
+    user.run(&["call", "POST", PRODUCTS, "-d", "no"]).failed(2, "not JSON");
+    assert!(sandbox.log().is_empty());
+}
+
+#[test]
 fn an_import_of_what_holds_no_refresh_token_is_refused_and_repeats_nothing() {
     let sandbox = sandbox();
     let user = User::of(&sandbox);
     let token = user.token();
-    let stranger = sandbox.visitor_tokens(crate::support::CLIENT_ID).unwrap();
+    let stranger = sandbox.visitor_tokens(CLIENT_ID).unwrap();
     let json = sdk_json(&stranger, "visitor", 3600);
     let without = json.replace(&stranger.refresh, "");
     for (input, says) in [

@@ -82,7 +82,7 @@ async fn a_second_ctrl_c_ends_the_command_at_once() {
 #[test]
 fn ctrl_c_ends_a_command_that_waits_for_its_input() {
     let sandbox = sandbox();
-    let user = User::of(&sandbox).with("RUST_LOG", "wix_visitor=debug");
+    let user = User::of(&sandbox);
     let mut child = user.start(&["import", "-"]);
     // It is kept open, and nothing comes. That the command listens for signals shows when its store has been opened.
     let _input = child.stdin.take().unwrap();

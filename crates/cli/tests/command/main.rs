@@ -1,5 +1,7 @@
 //! The built command, run as users run it: against a sandbox of the test's own, or its embedded one.
 
+// Shells and signals.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;

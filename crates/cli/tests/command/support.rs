@@ -114,7 +114,7 @@ impl User {
         sandbox.identity_of(tokens["refreshToken"]["value"].as_str().unwrap()).unwrap().unwrap()
     }
 
-    /// Runs the command until it says that it was interrupted, which it does at the first signal.
+    /// Starts the command, for a test to go on meanwhile.
     pub(crate) fn start(&self, words: &[&str]) -> Child {
         self.command(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
