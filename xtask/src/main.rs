@@ -1,12 +1,13 @@
 //! The project's own commands: `cargo xtask <command>`.
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
-//! must pass.
+//! must pass, `bench` holds what a token costs against its limits.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
 mod advisories;
 mod arrows;
+mod bench;
 mod ci;
 mod features;
 mod leaks;
@@ -43,12 +44,15 @@ enum Command {
     Test,
     /// Run all that a change must pass, the tests among it.
     Ci,
+    /// Measure what a token costs, check the ratios against their limits, and note them in docs/benchmarks.md.
+    Bench,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Setup => setup::setup(),
         Command::Test => test::test(),
+        Command::Bench => bench::bench(),
         // Its last line is the sums, with nothing after them.
         Command::Ci => return ci::ci(),
     };

@@ -1,0 +1,12 @@
+//! What the benchmarks measure, and what they measure it against.
+
+mod floor;
+mod map;
+mod site;
+
+pub use floor::Floor;
+pub use map::{BareMap, Value};
+pub use site::{keys, runtime, shuffled, site};
+
+/// Each pair is measured this often, in turns, so that a machine that is busy for a while slows both sides.
+pub const ROUNDS: std::ops::RangeInclusive<u32> = 1..=7;

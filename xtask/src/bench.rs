@@ -1,0 +1,180 @@
+//! `cargo xtask bench`: what a token costs, as ratios within one run, held against their limits.
+
+use std::{fmt::Write, fs, path::Path};
+
+use serde::Deserialize;
+
+use crate::{
+    Result,
+    run::{cargo, program, root, run, stdout_of},
+    workspace::Workspace,
+};
+
+/// What is measured: the benchmark group, what that is to a reader, and how many times its floor it may take.
+const MEASURED: &[(&str, &str, f64)] = &[
+    ("hot_path", "a valid token through a visitor, to an atomic pointer load, a clock read and a header clone", 1.5),
+    ("lookup", "a visitor by key among 1,000,000 in memory, to a bare concurrent map's look-up", 1.5),
+];
+
+/// What criterion estimates of one benchmark, in nanoseconds.
+#[derive(Debug, Deserialize)]
+struct Estimates {
+    median: Estimate,
+}
+
+#[derive(Debug, Deserialize)]
+struct Estimate {
+    point_estimate: f64,
+}
+
+#[derive(Debug, PartialEq)]
+struct Row {
+    what: &'static str,
+    ratio: f64,
+    limit: f64,
+    allocations: u64,
+}
+
+/// Measures, writes `docs/benchmarks.md`, and fails if a limit is exceeded.
+pub(crate) fn bench() -> Result {
+    let criterion = Workspace::load()?.target_directory.join("criterion");
+    for (group, ..) in MEASURED {
+        // What an earlier run left must not pass for this one's.
+        let folder = criterion.join(group);
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+    }
+    let mut counting = cargo("test");
+    counting.args(["--locked", "--profile=bench", "--package=wix-visitor-benches", "--test=allocations"]);
+    let counts = stdout_of(counting.args(["--", "--nocapture", "--test-threads=1"]))?;
+    run(cargo("bench").args(["--locked", "--package=wix-visitor-benches"]))?;
+
+    let mut rows = Vec::new();
+    for &(group, what, limit) in MEASURED {
+        let ratio = ratio(&criterion.join(group))?;
+        rows.push(Row { what, ratio, limit, allocations: allocations(&counts, group)? });
+    }
+    let table = table(&rows);
+    println!("\n{table}");
+    fs::create_dir_all(root().join("docs"))?;
+    fs::write(root().join("docs/benchmarks.md"), report(&table)?)?;
+    if rows.iter().all(Row::holds) { Ok(()) } else { Err("a limit is exceeded".into()) }
+}
+
+impl Row {
+    fn holds(&self) -> bool {
+        self.ratio <= self.limit && self.allocations == 0
+    }
+}
+
+/// The middle one of the rounds' ratios. The two sides of a round are measured one right after the other: what else the machine
+/// does in a round slows both, and a round in which it slowed one alone is not in the middle.
+fn ratio(group: &Path) -> Result<f64> {
+    let mut ratios = Vec::new();
+    for round in fs::read_dir(group.join("visitor"))? {
+        let round = round?.file_name();
+        // Beside the rounds lies criterion's own report.
+        if group.join("visitor").join(&round).join("new").is_dir() {
+            ratios.push(median(&group.join("visitor").join(&round))? / median(&group.join("floor").join(&round))?);
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    let middle = ratios.get(ratios.len() / 2).copied();
+    middle.ok_or_else(|| format!("nothing was measured in {}", group.display()).into())
+}
+
+fn median(round: &Path) -> Result<f64> {
+    let file = round.join("new/estimates.json");
+    let text = fs::read(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    Ok(serde_json::from_slice::<Estimates>(&text)?.median.point_estimate)
+}
+
+/// The count on the line that the test of this group printed.
+fn allocations(printed: &str, group: &str) -> Result<u64> {
+    let count =
+        printed.lines().find_map(|line| line.strip_prefix("allocations ")?.strip_prefix(group)?.strip_prefix(' '));
+    Ok(count.ok_or_else(|| format!("no count of allocations for {group}"))?.trim().parse()?)
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut table =
+        String::from("| what, and to what | ratio | at most | allocations | |\n| --- | --- | --- | --- | --- |\n");
+    for row in rows {
+        let verdict = if row.holds() { "pass" } else { "FAIL" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            table,
+            "| {} | {:.2} | {:.1} | {} in 10,000 calls | {verdict} |",
+            row.what, row.ratio, row.limit, row.allocations
+        );
+    }
+    table
+}
+
+fn report(table: &str) -> Result<String> {
+    let date = stdout_of(program("date").args(["-u", "+%F"]))?;
+    let commit = stdout_of(program("git").args(["rev-parse", "--short=12", "HEAD"]))?;
+    let changed = stdout_of(program("git").args(["status", "--porcelain", "--", ":!docs/benchmarks.md"]))?;
+    let changed = if changed.is_empty() { "" } else { ", with changes not committed" };
+    let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| processor(&text));
+    Ok(format!(
+        "# Benchmarks\n\n\
+         Written by `cargo xtask bench`. Each ratio is of two medians measured one right after the other; of seven such rounds, the middle one.\n\n\
+         {} · commit {}{changed} · {}\n\n{table}",
+        date.trim(),
+        commit.trim(),
+        processor.as_deref().unwrap_or("processor unknown"),
+    ))
+}
+
+fn processor(cpuinfo: &str) -> Option<String> {
+    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_the_rounds_ratios_counts_and_none_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |side: &str, round: usize, median: f64| {
+            let new = folder.path().join(side).join(round.to_string()).join("new");
+            fs::create_dir_all(&new).unwrap();
+            let estimates = serde_json::json!({ "median": { "point_estimate": median }, "mean": {} });
+            fs::write(new.join("estimates.json"), estimates.to_string()).unwrap();
+        };
+        fs::create_dir_all(folder.path().join("visitor/report")).unwrap();
+        assert!(ratio(folder.path()).is_err(), "none measured is no pass");
+        for (round, visitor, floor) in [(1, 90.0, 10.0), (2, 24.0, 20.0), (3, 10.0, 20.0)] {
+            put("visitor", round, visitor);
+            put("floor", round, floor);
+        }
+        assert_eq!(ratio(folder.path()).unwrap(), 1.2);
+        put("visitor", 4, 1.0);
+        assert!(ratio(folder.path()).is_err(), "a round without its floor");
+    }
+
+    #[test]
+    fn a_count_is_read_from_the_line_of_its_group_and_a_missing_one_is_an_error() {
+        let printed = "test x ... \nallocations lookup_all 3\nallocations lookup 12\nok";
+        assert_eq!(allocations(printed, "lookup").unwrap(), 12);
+        assert!(allocations(printed, "hot_path").is_err());
+    }
+
+    #[test]
+    fn a_ratio_above_its_limit_or_one_allocation_fails() {
+        let row = |ratio, allocations| Row { what: "x", ratio, limit: 1.5, allocations };
+        assert!(row(1.5, 0).holds());
+        assert!(!row(1.51, 0).holds() && !row(1.0, 1).holds() && !row(f64::NAN, 0).holds());
+        assert!(table(&[row(1.51, 0)]).contains("| 1.51 | 1.5 | 0 in 10,000 calls | FAIL |"));
+    }
+
+    #[test]
+    fn the_processor_is_named_by_its_model() {
+        assert_eq!(processor("processor : 0\nmodel name\t: Some CPU 9\n").as_deref(), Some("Some CPU 9"));
+        assert_eq!(processor("Hardware: none"), None);
+    }
+}
