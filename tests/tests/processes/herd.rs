@@ -65,11 +65,11 @@ impl Herd {
 
 /// A site in this process, and its visitor, whose token has just ended. Returns whose it is.
 async fn expired() -> (Scene, SiteVisitor, String) {
-    let scene = Scene::new(Rotation::Strict, Pace::PATIENT);
+    let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
     let (site, clock) = scene.site().await;
     let visitor = site.visitor(&scene.key);
     let identity = scene.identity_of(&Herd::send(&visitor, 1).one_token().await);
-    scene.sandbox.advance(LATER);
+    scene.expire();
     clock.advance(LATER);
     (scene, visitor, identity)
 }
@@ -117,7 +117,12 @@ async fn a_failing_endpoint_gets_one_grant_from_ten_thousand_who_share_one_error
 
     // Nor does anybody ask again before the pause ends, here or in another process.
     let after = Herd::send(&visitor, CALLERS).answers().await;
-    assert!(after.iter().all(|answer| answer.as_ref().is_err_and(|error| error.message() == shared.message())));
+    for error in after.into_iter().map(Result::unwrap_err) {
+        assert!(error.kind() == ErrorKind::Unavailable && error.retry_in().is_some(), "{error}");
+    }
+    let elsewhere = scene.start().await.call(100).await;
+    assert!(elsewhere.served.is_empty() && elsewhere.failed.len() == 1, "{elsewhere:?}");
+    assert!(elsewhere.failed[0].starts_with("Unavailable"), "{elsewhere:?}");
     assert_eq!(scene.sandbox.token_requests(), 2, "one mint, one failed renewal");
 
     // Once Wix is back and the pause over, it is the same visitor.
