@@ -2,8 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "test code, also where no test attribute says so")]
 
+pub mod ahead_clock;
 pub mod broken;
 pub mod command;
+pub mod halting;
 pub mod instance;
 pub mod step_clock;
 pub mod trace;

@@ -1,0 +1,78 @@
+//! A program whose `main` returns right after a grant was sent.
+
+use wix_visitor_testkit::sandbox::{On, Point, Rotation};
+
+use crate::child::{Pace, within};
+use crate::scene::{GRACE, Scene};
+
+#[tokio::test]
+async fn what_was_sent_before_main_returns_is_committed_by_a_shutdown() {
+    for point in [Point::BeforeActing, Point::AfterActing] {
+        let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
+        let (identity, cart) = scene.expired_visitor().await;
+        let mut process = scene.start().await;
+        let gate = scene.sandbox.hold(On::Renew, point);
+        process.tell("call 1").await;
+        within("the grant", gate.arrived()).await;
+        // Nobody waits for it any more.
+        process.tell("leave").await;
+        process.hear("left").await;
+        process.begin_to_finish().await;
+        gate.release();
+        process.finished().await;
+
+        let mut next = scene.start().await;
+        let called = next.call(1).await;
+        assert_eq!((scene.identity(&called), called.loads), (identity, 1), "{point:?}");
+        assert_eq!(next.cart().await, Some(cart));
+        assert_eq!((scene.sandbox.renewals(), scene.sandbox.mints()), (1, 1), "{point:?}: it was committed");
+    }
+}
+
+#[tokio::test]
+async fn a_mint_that_was_sent_before_main_returns_is_committed_by_a_shutdown() {
+    let scene = Scene::new(Rotation::Same, Pace::PATIENT);
+    let mut process = scene.start().await;
+    let gate = scene.sandbox.hold_mints();
+    process.tell("call 1").await;
+    within("the grant", gate.arrived()).await;
+    process.tell("leave").await;
+    process.hear("left").await;
+    process.begin_to_finish().await;
+    gate.release();
+    process.finished().await;
+
+    let mut next = scene.start().await;
+    let called = next.call(1).await;
+    assert_eq!((called.failed.len(), called.loads), (0, 1), "it was committed: {called:?}");
+    assert_eq!(scene.sandbox.mints(), 1);
+}
+
+async fn no_shutdown(rotation: Rotation, point: Point) {
+    let mut scene = Scene::new(rotation, Pace::HASTY);
+    let (identity, cart) = scene.expired_visitor().await;
+    let mut process = scene.start().await;
+    let gate = scene.sandbox.hold(On::Renew, point);
+    process.tell("call 1").await;
+    within("the grant", gate.arrived()).await;
+    process.end().await;
+    drop(gate);
+
+    let mut next = scene.start().await;
+    let called = next.call(1).await;
+    assert_eq!((scene.identity(&called), called.lost), (identity, false), "{rotation:?}, {point:?}");
+    assert_eq!(next.cart().await, Some(cart));
+    assert_eq!(scene.sandbox.mints(), 1);
+}
+
+#[tokio::test]
+async fn a_main_that_returns_without_a_shutdown_loses_no_visitor() {
+    tokio::join!(
+        no_shutdown(Rotation::Same, Point::BeforeActing),
+        no_shutdown(Rotation::Same, Point::AfterActing),
+        no_shutdown(Rotation::New, Point::BeforeActing),
+        no_shutdown(Rotation::New, Point::AfterActing),
+        no_shutdown(GRACE, Point::BeforeActing),
+        no_shutdown(GRACE, Point::AfterActing),
+    );
+}
