@@ -65,24 +65,24 @@ impl Driver {
         let flight = Flight::new(Arc::clone(&self.policy), entry.spread, goal, entry.held(), state.watch.clone());
         let intents = state.intents();
         drop(state);
-        let slot = Slot(Arc::clone(entry));
+        let seat = Seat { slot: Slot(Arc::clone(entry)), progress };
         let driver = Arc::clone(self);
         // Detached: a caller that goes away cancels its wait, and nothing else.
         runtime.spawn(self.tasks.track_future(async move {
-            driver.fly(slot, flight, intents, progress).await;
+            driver.fly(seat, flight, intents).await;
         }));
         Ok(waiting)
     }
 
-    async fn fly(self: Arc<Self>, slot: Slot, mut flight: Flight, intents: u64, progress: watch::Sender<Progress>) {
-        let entry = Arc::clone(&slot.0);
-        let result = self.perform(&entry, &mut flight, intents, &progress).await;
+    async fn fly(self: Arc<Self>, seat: Seat, mut flight: Flight, intents: u64) {
+        let entry = Arc::clone(&seat.slot.0);
+        let result = self.perform(&entry, &mut flight, intents, &seat.progress).await;
         let pause = result.as_ref().err().and_then(Error::retry_in).unwrap_or_default();
         entry.keep_quiet_until(self.clock.monotonic() + pause.max(QUIET));
         entry.state().watch = flight.watch().clone();
         // The slot is free before anybody hears of the end, so that whoever wants more finds no finished flight in it.
-        drop(slot);
-        progress.send_replace(Some(result));
+        drop(seat.slot);
+        seat.progress.send_replace(Some(result));
         if entry.is_unsaved() {
             self.save_later(&entry);
         }
@@ -140,9 +140,12 @@ impl Driver {
                 }
                 Action::Grant { grant, timeout } => {
                     tracing::trace!(visitor = %entry.id, ?grant, ?timeout, "grant");
+                    // A process that stood still finds the deadline passed and the reply there, both at once. The reply counts,
+                    // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
                     let answer = tokio::select! {
+                        biased;
                         answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
-                        () = self.clock.sleep(timeout + GRACE) => {
+                        () = async { self.clock.sleep(timeout).await; self.clock.sleep(GRACE).await } => {
                             Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
                         }
                     };
@@ -155,6 +158,7 @@ impl Driver {
     /// One load, within the budget.
     pub(crate) async fn load(&self, entry: &Entry) -> Result<Option<Stored>, StoreError> {
         tokio::select! {
+            biased; // an answer that is there counts, however late it is
             answer = self.store.load(&entry.key) => answer,
             () = self.clock.sleep(self.policy.save) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer to a load in time"))
@@ -197,6 +201,7 @@ impl Driver {
         budget: Duration,
     ) -> Result<Exchange, StoreError> {
         tokio::select! {
+            biased; // likewise
             answer = self.store.compare_exchange(&entry.key, expected, new, keep) => answer,
             () = self.clock.sleep(budget) => {
                 Err(StoreError::new(StoreErrorKind::Unknown, "token", "no answer to a write in time"))
@@ -302,6 +307,14 @@ fn seen(stored: Stored) -> Result<Seen, StoreError> {
 /// tokens or forgets may write over it, and nothing else does.
 fn readable(stored: &Stored) -> Record {
     decode(&stored.bytes).unwrap_or_else(|_| Record { epoch: EPOCH_OVER_CORRUPT, ..Record::default() })
+}
+
+/// What a flight holds of its visitor. Dropped in this order, so that also those who learn from the end of `progress` that the
+/// flight is no more (its runtime was dropped) find its slot free, and not the same flight again.
+#[derive(Debug)]
+struct Seat {
+    slot: Slot,
+    progress: watch::Sender<Progress>,
 }
 
 /// Frees a flight's slot when the flight ends, also where that is because its runtime was dropped.

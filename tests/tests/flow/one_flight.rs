@@ -1,5 +1,8 @@
 //! Rows B1 to B11: races inside one process.
 
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use wix_visitor_core::{Error, ErrorKind, GrantError, GrantFailure, Role, Visitors};
@@ -277,6 +280,57 @@ fn a_runtime_that_is_dropped_fails_its_flight_and_callers_elsewhere_go_on() {
         // The dropped flight's claim stands in the store; it is broken after a lease.
         assert_eq!(call.await.unwrap().unwrap(), 1);
     });
+}
+
+/// A call that goes on the moment it is woken, on the very thread that wakes it.
+struct AtOnce {
+    call: Mutex<Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>>,
+    answer: Mutex<Option<Result<u64, Error>>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl AtOnce {
+    fn poll(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let _runtime = self.runtime.enter();
+        let mut answer = self.answer.lock().unwrap();
+        if answer.is_none()
+            && let Poll::Ready(done) = self.call.lock().unwrap().as_mut().poll(&mut Context::from_waker(&waker))
+        {
+            *answer = Some(done);
+        }
+    }
+}
+
+impl Wake for AtOnce {
+    fn wake(self: Arc<Self>) {
+        self.poll();
+    }
+}
+
+#[test]
+fn who_hears_that_a_flights_runtime_was_dropped_never_boards_that_flight_again() {
+    let ours = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let theirs = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let site = ours.block_on(async { Instance::new(Rotation::Same) });
+    site.endpoint.close();
+    theirs.block_on(async {
+        let leader = site.clone();
+        tokio::spawn(async move { leader.who().await });
+        site.endpoint.arrived().await;
+    });
+    let waiter = site.clone();
+    let call = Arc::new(AtOnce {
+        call: Mutex::new(Box::pin(async move { waiter.who().await })),
+        answer: Mutex::default(),
+        runtime: ours.handle().clone(),
+    });
+    call.poll();
+    drop(theirs);
+    let early = call.answer.lock().unwrap().take();
+    assert!(early.is_none(), "{early:?}");
+    site.endpoint.open();
+    assert_eq!(ours.block_on(site.who()).unwrap(), 1, "a flight of its own took off");
 }
 
 #[test]
