@@ -282,9 +282,11 @@ fn a_runtime_that_is_dropped_fails_its_flight_and_callers_elsewhere_go_on() {
     });
 }
 
+type Call = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
+
 /// A call that goes on the moment it is woken, on the very thread that wakes it.
 struct AtOnce {
-    call: Mutex<Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>>,
+    call: Mutex<Call>,
     answer: Mutex<Option<Result<u64, Error>>>,
     runtime: tokio::runtime::Handle,
 }
