@@ -78,8 +78,10 @@ mod tests {
 
     #[cfg(feature = "sqlite")]
     #[tokio::test]
-    async fn an_unknown_option_is_the_callers_mistake() {
-        let error = open_store("sqlite:x?speed=high").await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    async fn an_unknown_option_or_no_path_is_the_callers_mistake() {
+        for url in ["sqlite:x?speed=high", "sqlite:", "sqlite:?synchronous=full"] {
+            let error = open_store(url).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
+        }
     }
 }

@@ -59,7 +59,7 @@ fn a_store_url_that_names_no_store_is_refused_and_not_repeated() {
     all_refused(&[
         (&["--store", "", "token"], 2, "names no kind of store"),
         (&["--store", "visitors.db", "token"], 2, "memory:, sqlite:PATH"),
-        (&["--store", "sqlite:", "token"], 5, "path of the database is empty"),
+        (&["--store", "sqlite:", "token"], 2, "names a file"),
         (&["--store", "sqlite:x.db?speed=high", "token"], 2, "timeout_ms and synchronous"),
         (&["--store", "memory:x", "token"], 2, "memory:"),
         (&["--store", &unknown, "token"], 2, "no kind of store called"),

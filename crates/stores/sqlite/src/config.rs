@@ -82,6 +82,9 @@ impl SqliteOptions {
         };
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if path.is_empty() {
+            return Err(misconfigured("a sqlite: store URL names a file, as in sqlite:visitors.db"));
+        }
         let mut options = Self::new(decode_path(path)?);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
