@@ -16,7 +16,7 @@ use crate::events::{Event, EventKind};
 use crate::key::ClientId;
 use crate::policy::Policy;
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
-use crate::protocol::intent::{Intent, intended};
+use crate::protocol::intent::{Intent, intended, stems_from};
 use crate::protocol::reconcile::Held;
 use crate::record::{Lineage, Record, decode, encode};
 use crate::store::{Etag, Exchange, Stored, TokenStore};
@@ -283,7 +283,14 @@ impl Driver {
             let swap = Swap { expected, new, precious: true };
             match self.swap(entry, &swap).await? {
                 Exchange::Conflict(Some(stored)) if stored.etag != swap.new.etag => {
-                    (expected, standing) = (Some(stored.etag), Some(readable(&stored)));
+                    let record = readable(&stored);
+                    if stems_from(&record, lineage) {
+                        // An earlier try was applied without a word, and somebody went on from there: to write it again would
+                        // undo that, and put a spent refresh token back.
+                        entry.impose(Held { record, etag: Some(stored.etag), seen: now }, &self.policy);
+                        return Ok(());
+                    }
+                    (expected, standing) = (Some(stored.etag), Some(record));
                 }
                 Exchange::Conflict(None) => (expected, standing) = (None, None),
                 _ => {

@@ -179,6 +179,32 @@ async fn tokens_that_cannot_be_kept_are_refused_and_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sign_in_whose_answer_was_lost_never_undoes_the_renewal_that_followed_it() {
+    let site = Instance::new(Rotation::Single);
+    let (member, mut tokens) = site.sign_in(Role::Member);
+    tokens.access = None; // to be renewed at once by whoever needs it
+    site.store.plan_swap(wix_visitor_testkit::StoreFault::LoseAnswer);
+    let signing_in = tokio::spawn({
+        let visitor = site.visitor();
+        async move { visitor.set_tokens(tokens).await }
+    });
+    tokio::task::yield_now().await;
+    let other = site.another();
+    while !other.visitor().logged_in().await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    let other = site.another();
+    assert_eq!(other.who().await.unwrap(), member);
+    assert!(!signing_in.is_finished(), "it is still waiting to ask again");
+    signing_in.await.unwrap().unwrap();
+    let refresh = site.another().refresh_token().await;
+    assert!(site.endpoint.is_good(&refresh), "the spent refresh token was put back");
+    site.expire().await;
+    assert_eq!(site.who().await.unwrap(), member);
+    assert_eq!(site.endpoint.mints(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_in_that_could_not_be_saved_says_so_and_changes_nothing() {
     use wix_visitor_core::{ErrorKind, StoreErrorKind};
     let site = Instance::new(Rotation::Same);

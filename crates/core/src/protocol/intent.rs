@@ -43,6 +43,13 @@ pub fn intended(
     Record { epoch, standing, claim: None, trouble: None }
 }
 
+/// Whether this record came of what the application wrote under this lineage: it is that, a later version of it, or a mint that
+/// took the place of its tombstone.
+pub fn stems_from(record: &Record, lineage: Lineage) -> bool {
+    let replaces = record.chain().and_then(|chain| chain.replaces);
+    record.version().into_iter().chain(replaces).any(|version| version.lineage == lineage)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
