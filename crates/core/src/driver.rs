@@ -158,9 +158,12 @@ impl Driver {
                 }
                 Action::Grant { grant, timeout } => {
                     tracing::trace!(visitor = %entry.id, ?grant, ?timeout, "grant");
+                    // A process that stood still finds the deadline passed and the reply there, both at once. The reply counts,
+                    // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
                     let answer = tokio::select! {
+                        biased;
                         answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
-                        () = self.clock.sleep(timeout + GRACE) => {
+                        () = async { self.clock.sleep(timeout).await; self.clock.sleep(GRACE).await } => {
                             Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
                         }
                     };
@@ -173,6 +176,7 @@ impl Driver {
     /// One load, within the budget.
     pub(crate) async fn load(&self, entry: &Entry) -> Result<Option<Stored>, StoreError> {
         tokio::select! {
+            biased; // an answer that is there counts, however late it is
             answer = self.store.load(&entry.key) => answer,
             () = self.clock.sleep(self.policy.save) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer to a load in time"))
@@ -215,6 +219,7 @@ impl Driver {
         budget: Duration,
     ) -> Result<Exchange, StoreError> {
         tokio::select! {
+            biased; // likewise
             answer = self.store.compare_exchange(&entry.key, expected, new, keep) => answer,
             () = self.clock.sleep(budget) => {
                 Err(StoreError::new(StoreErrorKind::Unknown, "token", "no answer to a write in time"))

@@ -1,8 +1,12 @@
 //! Clocks that are wrong, jump, or stand still.
 
-use wix_visitor_core::Timestamp;
-use wix_visitor_testkit::Rotation;
-use wix_visitor_tests::instance::{Instance, hours, secs};
+use std::time::Duration;
+
+use wix_visitor_core::{ClientId, Grant, GrantError, GrantReply, Timestamp, TokenEndpoint, Visitors, async_trait};
+use wix_visitor_memory::MemoryStore;
+use wix_visitor_testkit::ledger::secret_key;
+use wix_visitor_testkit::{FakeEndpoint, Rotation};
+use wix_visitor_tests::instance::{Instance, client_id, hours, secs};
 
 const TEN_YEARS: u64 = 10 * 365 * 24;
 
@@ -97,4 +101,40 @@ async fn a_pause_written_by_a_clock_far_ahead_lasts_no_longer_than_the_pause() {
     other.who().await.unwrap_err();
     tokio::time::sleep(secs(3)).await;
     assert_eq!(other.who().await.unwrap(), identity);
+}
+
+/// An endpoint whose reply is there after a second, for a client that still has to take it off its connection.
+#[derive(Debug)]
+struct Unhurried(FakeEndpoint);
+
+#[async_trait]
+impl TokenEndpoint for Unhurried {
+    fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    async fn grant(&self, client_id: &ClientId, grant: &Grant, timeout: Duration) -> Result<GrantReply, GrantError> {
+        let reply = self.0.grant(client_id, grant, timeout).await;
+        tokio::time::sleep(secs(1)).await;
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+        }
+        reply
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_came_while_the_process_stood_still_is_kept() {
+    let endpoint = FakeEndpoint::new(Rotation::Strict);
+    let visitors = Visitors::builder(client_id(), Unhurried(endpoint.clone()), MemoryStore::new()).build().unwrap();
+    let visitor = visitors.visitor(secret_key("visitor"));
+    let call = tokio::spawn(async move { visitor.authorization().await.map(|_| visitor) });
+    while endpoint.grants() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Past the reply, the deadline and the lease, in one go.
+    tokio::time::advance(secs(25)).await;
+    let visitor = call.await.unwrap().unwrap();
+    visitor.renew().await.unwrap();
+    assert_eq!((endpoint.mints(), endpoint.renewals()), (1, 1));
 }

@@ -227,19 +227,6 @@ impl World {
                 to.add(some, "hears", None, |world, cx| {
                     world.deliver(cx, who, answer.clone(), *asked);
                 });
-                // It stood still for so long that its own deadline may be what it hears of first.
-                if self.now(who).wall > asked.wall {
-                    let instead = match answer {
-                        Answer::Tokens { .. } | Answer::Refused => Some(Answer::GrantUnknown),
-                        Answer::Swapped | Answer::Conflict(_) => Some(Answer::Unknown),
-                        _ => None,
-                    };
-                    if let Some(instead) = instead {
-                        to.add(some, "hears of its deadline only", None, |world, cx| {
-                            world.deliver(cx, who, instead, *asked);
-                        });
-                    }
-                }
             }
         }
     }
