@@ -17,8 +17,10 @@ pub enum Finding {
     Returned,
     /// An older record was written over a newer one.
     Backwards,
-    /// Two instances were about to send a grant for one identity, neither of them late.
-    TwoClaims,
+    /// A claim was taken from a holder within its lease.
+    Broken,
+    /// A grant was sent on a claim that may have run out.
+    Overdue,
     /// A grant was sent while another for the same identity was still under way.
     Overlap,
     /// More than one mint for one new visitor.
@@ -33,7 +35,7 @@ pub enum Finding {
 
 impl Finding {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Twice,
         Self::Lost,
         Self::Replaced,
@@ -41,7 +43,8 @@ impl Finding {
         Self::Mixed,
         Self::Returned,
         Self::Backwards,
-        Self::TwoClaims,
+        Self::Broken,
+        Self::Overdue,
         Self::Overlap,
         Self::ManyMints,
         Self::ManyGrants,

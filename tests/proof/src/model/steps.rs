@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wix_visitor_core::protocol::flight::{Action, Flight, Input, Landing, Seen, Swap};
+use wix_visitor_core::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
 use wix_visitor_core::protocol::intent::{Intent, intended};
 use wix_visitor_core::protocol::reconcile::{Held, Reconciled, newer, reconcile};
 use wix_visitor_core::record::{Lineage, Nonce, Record, Standing};
@@ -20,6 +20,18 @@ use crate::model::world::{Cx, Label, Limbo, Rightful, World, back};
 
 /// The only name there is, where identities and claims have none.
 const SAME: u128 = 2 << 64;
+
+/// Who calls in a round, by bit mask.
+const ROUNDS: [&str; 8] = [
+    "a life goes by",
+    "a life goes by, A calls",
+    "a life goes by, B calls",
+    "a life goes by, A and B call",
+    "a life goes by, C calls",
+    "a life goes by, A and C call",
+    "a life goes by, B and C call",
+    "a life goes by, all call",
+];
 
 type Steps = Vec<(Label, World, Findings)>;
 
@@ -117,11 +129,14 @@ impl World {
         let idle = active().all(|i| i.flying.is_none() && i.imposing.is_none() && i.owed.is_none());
         if idle && self.round < config.rounds.len() {
             let until = self.until(config);
-            to.add(None, "a token's life goes by", None, |world, cx| {
-                world.go_on(cx, until);
-                world.endpoint.grow_old();
-                world.begin_round(cx);
-            });
+            for callers in 1..1usize << self.instances.len() {
+                let what = ROUNDS.get(callers).copied().unwrap_or("a token's life goes by");
+                to.add(None, what, None, |world, cx| {
+                    world.go_on(cx, until);
+                    world.endpoint.grow_old();
+                    world.begin_round(cx, callers);
+                });
+            }
         }
     }
 
@@ -329,7 +344,9 @@ impl World {
 
     fn crash(&mut self, who: usize) {
         let old = std::mem::take(self.at(who));
-        *self.at(who) = Instance { owed: old.owed, monotonic: old.monotonic, ..Instance::default() };
+        // It starts again, and asks again: somebody has to renew within the grace of what it may have redeemed.
+        let owed = old.owed.or(Some(Goal::Serve));
+        *self.at(who) = Instance { owed, monotonic: old.monotonic, ..Instance::default() };
     }
 
     /// Time goes on, for those who stand still too; on the monotonic clock of a machine that sleeps it does not.
@@ -413,6 +430,12 @@ impl World {
         {
             cx.found.add(Finding::Backwards);
         }
+        if let (Some(claim), Some(mine)) = (before.and_then(|before| before.claim), new.record.claim)
+            && claim != mine
+            && self.is_live(claim)
+        {
+            cx.found.add(Finding::Broken);
+        }
         if intent {
             self.served = None;
             let epoch = new.record.epoch;
@@ -429,6 +452,13 @@ impl World {
         }
         self.store = Some(new);
         Answer::Swapped
+    }
+
+    /// Whether the holder of this claim has a grant to send, or one under way, within its lease.
+    fn is_live(&self, claim: Nonce) -> bool {
+        self.instances.iter().filter_map(|instance| instance.flying.as_ref()).any(|flying| {
+            flying.nonce == Some(claim.0) && matches!(flying.doing, Doing::Grant(_)) && !flying.stale
+        })
     }
 
     fn overlap(&self, cx: &mut Cx<'_>, grant: &Grant) {
@@ -563,7 +593,16 @@ impl World {
                     cx.is_without(Rule::ReRead) && flying.last.take_if(|last| *last == Answer::Refused).is_some();
                 Doing::Swap { swap, asked: now, blind }
             }
-            Action::Grant { grant, .. } => Doing::Grant(grant),
+            Action::Grant { grant, .. } => {
+                let asked = match &flying.doing {
+                    Doing::Swap { asked, .. } | Doing::Answered { asked, .. } => asked.wall,
+                    _ => self.wall(),
+                };
+                if self.wall().since(asked) >= self.policy.lease {
+                    cx.found.add(Finding::Overdue);
+                }
+                Doing::Grant(grant)
+            }
             Action::Sleep(_) => Doing::Sleep { looked: flying.looked, since: self.now(who).monotonic },
             Action::Done(result) => return self.finish(who, &flying, result),
         };

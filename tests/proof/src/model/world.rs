@@ -139,8 +139,6 @@ impl World {
             world.store = Some(Seen { etag, record: Record { standing: Standing::Held(chain), ..Record::default() } });
             world.rightful = Rightful::Family(0);
         }
-        let mut cx = Cx::new(config);
-        world.begin_round(&mut cx);
         world
     }
 
@@ -159,11 +157,14 @@ impl World {
         Now { wall: self.wall(), monotonic: Duration::from_secs(monotonic) }
     }
 
-    /// Everybody wants something.
-    pub(crate) fn begin_round(&mut self, cx: &mut Cx<'_>) {
+    /// The instances of this bit mask want something.
+    pub(crate) fn begin_round(&mut self, cx: &mut Cx<'_>, callers: usize) {
         let call = cx.config.rounds.get(self.round).copied().unwrap_or(Call::Serve);
         let standing = self.store.as_ref().and_then(|seen| access(&seen.record));
-        for instance in &mut self.instances {
+        for (who, instance) in self.instances.iter_mut().enumerate() {
+            if callers >> who & 1 == 0 {
+                continue;
+            }
             let own = instance.held.as_ref().and_then(|held| access(&held.record));
             instance.owed = Some(match call {
                 Call::Serve => Goal::Serve,
@@ -178,6 +179,7 @@ impl World {
     /// How long it takes until the next round's callers want what they want.
     pub(crate) fn until(&self, config: &Config) -> u64 {
         match config.rounds.get(self.round) {
+            _ if self.round == 0 => 0,
             Some(Call::Renew) => config.life - config.life / 24,
             Some(Call::Reject) => config.life / 4,
             _ => config.life,
@@ -186,13 +188,15 @@ impl World {
 
     /// One number for all states that differ in nothing but the names of ids and the order of the instances.
     pub(crate) fn fingerprint(&self) -> u64 {
-        let n = self.instances.len();
-        let orders: &[&[usize]] = match n {
+        self.orders().iter().map(|order| self.hashed(order)).min().unwrap_or_default()
+    }
+
+    fn orders(&self) -> &'static [&'static [usize]] {
+        match self.instances.len() {
             1 => &[&[0]],
             2 => &[&[0, 1], &[1, 0]],
             _ => &[&[0, 1, 2], &[0, 2, 1], &[1, 0, 2], &[1, 2, 0], &[2, 0, 1], &[2, 1, 0]],
-        };
-        orders.iter().map(|order| self.hashed(order)).min().unwrap_or_default()
+        }
     }
 
     fn hashed(&self, order: &[usize]) -> u64 {
@@ -237,22 +241,6 @@ impl World {
                     Some((_, known)) if *known != family => cx.found.add(Finding::Mixed),
                     Some(_) => {}
                     None => names.push((chain.lineage, family)),
-                }
-            }
-        }
-        if !self.rolled {
-            let mut about: Vec<Option<usize>> = Vec::new();
-            for flying in self.instances.iter().filter_map(|instance| instance.flying.as_ref()) {
-                if let (Doing::Grant(grant), false) = (&flying.doing, flying.stale) {
-                    let family = match grant {
-                        Grant::Refresh(refresh) => family_of(refresh),
-                        _ if matches!(self.rightful, Rightful::Any) => None,
-                        _ => continue,
-                    };
-                    if about.contains(&family) {
-                        cx.found.add(Finding::TwoClaims);
-                    }
-                    about.push(family);
                 }
             }
         }
@@ -313,12 +301,7 @@ impl World {
         if !self.records().any(|record| self.has_working(record) || forgotten(record)) {
             found.add(Finding::Lost);
         }
-        let orders: &[&[usize]] = match self.instances.len() {
-            1 => &[&[0]],
-            2 => &[&[0, 1], &[1, 0]],
-            _ => &[&[0, 1, 2], &[1, 2, 0], &[2, 0, 1], &[2, 1, 0]],
-        };
-        for order in orders {
+        for order in self.orders() {
             let Some(after) = self.settle(config, order) else {
                 found.add(Finding::Stuck);
                 continue;
@@ -347,7 +330,7 @@ impl World {
         world.limbo.clear();
         world.go_on(&mut cx, config.life);
         world.endpoint.grow_old();
-        world.begin_round(&mut cx);
+        world.begin_round(&mut cx, usize::MAX);
         for _ in 0..200 {
             let mut steps = Vec::new();
             world.steps(&clean, &mut steps);
@@ -399,6 +382,11 @@ pub fn replay(config: &Config, path: &[Label]) -> Vec<String> {
         let found: Vec<_> = found.iter().collect();
         let note = if found.is_empty() { String::new() } else { format!("   <- {found:?}") };
         lines.push(format!("{:<34} {}{note}", format!("{label:?}"), world.told()));
+    }
+    for order in world.orders() {
+        if let Some(after) = world.settle(config, order) {
+            lines.push(format!("{:<34} {}", "everybody calls once more:", after.told()));
+        }
     }
     lines
 }
