@@ -54,7 +54,7 @@ impl Sub<Duration> for Timestamp {
 }
 
 /// One reading of both clocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Now {
     /// The wall clock: what expiry times are compared with. May jump, may be wrong.
     pub wall: Timestamp,

@@ -10,7 +10,7 @@ use crate::key::ClientId;
 use crate::secret::Secret;
 
 /// What is asked of the endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Grant {
     /// A mint: a new visitor. Always succeeds at a working endpoint, which is why it is never a fallback.

@@ -2,6 +2,7 @@
 //!
 //! The driver performs an [`Action`], and answers with an [`Input`]. Every decision is here, and none is anywhere else.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::store::Etag;
 use crate::tokens::Role;
 
 /// What a flight is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Goal {
     /// That what this process holds is in the store.
     Save,
@@ -33,7 +34,7 @@ pub enum Goal {
 }
 
 /// A version of the record, as the store showed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// Its name.
     pub etag: Etag,
@@ -42,7 +43,7 @@ pub struct Seen {
 }
 
 /// A write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Swap {
     /// What has to stand there.
     pub expected: Option<Etag>,
@@ -112,7 +113,7 @@ pub struct Step {
 }
 
 /// What one process has watched of others, across flights.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Watch {
     claim: Option<(Nonce, Duration)>,
     trouble: Option<(Timestamp, Duration)>,
@@ -225,6 +226,21 @@ impl Flight {
     /// What was watched, for the next flight.
     pub fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// Everything that bears on a decision still to come, for checkers that recognise a state they have been in. Left out is what
+    /// only says how long to pause, and what is only told.
+    pub fn fingerprint(&self, hasher: &mut impl Hasher) {
+        let Self { goal, held, watch, phase, refused, origin, own, granted, closing, .. } = self;
+        (goal, held, watch, refused, origin, own, granted, closing).hash(hasher);
+        std::mem::discriminant(phase).hash(hasher);
+        match phase {
+            Phase::Start | Phase::Loading | Phase::Waiting | Phase::Done => {}
+            Phase::PuttingBack(swap) | Phase::Committing(swap) => swap.hash(hasher),
+            Phase::Claiming { swap, since, tries } => (swap, since, tries).hash(hasher),
+            Phase::Granting { claim, grant } => (claim, grant).hash(hasher),
+            Phase::Releasing { swap, result } => (swap, result.as_ref().map_err(Error::kind)).hash(hasher),
+        }
     }
 
     /// From now on no grant is sent; a claim is released, a reply under way is kept.

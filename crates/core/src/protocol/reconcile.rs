@@ -12,7 +12,7 @@ use crate::store::Etag;
 const YOUNG: Duration = Duration::from_secs(60 * 60);
 
 /// What one process holds of a visitor's record: its snapshot, which is its outbox too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// The record. Without a claim of this process, once a flight is over.
     pub record: Record,

@@ -1,0 +1,25 @@
+//! A model check of the code that decides.
+//!
+//! Nothing of the protocol is written a second time: `wix-visitor-core`'s own flights, intents and reconciliation run here,
+//! and only what surrounds them is a model: the store, the endpoint, time, and the driver's few lines that carry actions out.
+//!
+//! * [`config`] - what is explored
+//! * `world` - the fleet, its store and its time, and every step that is possible next
+//! * `endpoint` - families of refresh tokens
+//! * [`mod@explore`] - every interleaving, each state once
+//! * [`finding`] - what is looked out for
+
+mod canon;
+pub mod config;
+pub mod endpoint;
+pub mod explore;
+pub mod finding;
+mod instance;
+mod steps;
+mod world;
+
+pub use config::{Call, Config, Fault, Rule, Start};
+pub use endpoint::Behaviour;
+pub use explore::{Explored, explore};
+pub use finding::{Finding, Findings};
+pub use world::{Label, replay};

@@ -1,0 +1,436 @@
+//! The fleet, its store, its endpoint and its time.
+//!
+//! **Steps.** A store operation or a grant, with what its instance makes of the answer, is one step: what an instance does
+//! between an answer and its next action is seen by nobody else. Only a pause, a sleep, a crash and an intent on the same instance can
+//! come between, and have steps of their own for that.
+//!
+//! **Time** stands still while anybody who is not frozen has something to do. When all others watch a claim or sit out a pause,
+//! or stand still themselves, a lease goes by; when nobody has anything left to do, so does a token's life, and with it every
+//! grace. So a slow machine is one that was frozen, and a grace is as long as it takes until everybody has called.
+//! Watchers look again when the record has changed, or when time has gone on: a look that shows what the last one did decides
+//! nothing.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use wix_visitor_core::protocol::flight::{Goal, Seen};
+use wix_visitor_core::record::{Chain, Lineage, Record, Standing};
+use wix_visitor_core::{AccessToken, Grant, Now, Policy, RefreshToken, Role, Secret, Timestamp, Tokens};
+
+use crate::model::canon::Canon;
+use crate::model::config::{Budget, Call, Config, Fault, Rule, Start};
+use crate::model::endpoint::{Endpoint, family_of};
+use crate::model::finding::{Finding, Findings};
+use crate::model::instance::{Frozen, Instance};
+
+/// A step, for a person to read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    pub(crate) who: Option<usize>,
+    pub(crate) what: &'static str,
+    /// Nothing that has to happen.
+    pub(crate) fault: bool,
+}
+
+impl Label {
+    pub(crate) const START: Self = Self { who: None, what: "start", fault: false };
+}
+
+impl std::fmt::Debug for Label {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.who.and_then(|who| ["A", "B", "C", "D"].get(who)) {
+            Some(who) => write!(f, "{who}: {}", self.what),
+            None => f.write_str(self.what),
+        }
+    }
+}
+
+/// Whose tokens ought to be there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Rightful {
+    /// Those of this family.
+    Family(usize),
+    /// Those of any: it was not there at first.
+    Any,
+    /// What the application set, in this epoch.
+    Set { family: usize, epoch: u64 },
+    /// None of those families that were there when it was forgotten, in this epoch.
+    Forgotten { families: usize, epoch: u64 },
+    /// A failover lost what the application did, and everybody who knew of it.
+    Unclear,
+}
+
+/// A write whose time is yet to come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Limbo {
+    pub(crate) expected: Option<wix_visitor_core::Etag>,
+    pub(crate) new: Seen,
+}
+
+/// All there is.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) store: Option<Seen>,
+    /// Versions that a failover can go back to, latest last.
+    pub(crate) history: Vec<Option<Seen>>,
+    pub(crate) limbo: Vec<Limbo>,
+    pub(crate) endpoint: Endpoint,
+    /// Grants that nobody listens to any more, and that have yet to act.
+    pub(crate) late: Vec<Grant>,
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) time: u64,
+    pub(crate) round: usize,
+    pub(crate) budget: Budget,
+    /// The versions that are the application's doing.
+    pub(crate) intents_etags: Vec<wix_visitor_core::Etag>,
+    /// The next id to be drawn.
+    pub(crate) ids: u128,
+    /// The store went back.
+    pub(crate) rolled: bool,
+    pub(crate) rightful: Rightful,
+    /// The family whose token was first given to a caller, where the visitor is new.
+    pub(crate) served: Option<usize>,
+    /// Somebody was given another.
+    pub(crate) twins: bool,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// Where the wall clock starts.
+const BEGIN: i64 = 1_000_000;
+
+impl World {
+    pub(crate) fn new(config: &Config) -> Self {
+        let mut policy = Policy::default();
+        policy.lifetime = Duration::from_secs(config.life);
+        let mut world = Self {
+            store: None,
+            history: Vec::new(),
+            limbo: Vec::new(),
+            endpoint: Endpoint::new(config.behaviour),
+            late: Vec::new(),
+            instances: vec![Instance::default(); config.instances],
+            time: 0,
+            round: 0,
+            budget: Budget::new(&config.faults),
+            intents_etags: Vec::new(),
+            ids: 1,
+            rolled: false,
+            rightful: Rightful::Any,
+            served: None,
+            twins: false,
+            policy: Arc::new(policy),
+        };
+        if config.start == Start::Visitor {
+            let refresh = world.endpoint.begin();
+            let chain = Chain {
+                lineage: Lineage(world.draw()),
+                generation: 0,
+                replaces: None,
+                began: Timestamp::from_secs(0),
+                tokens: Tokens::new(
+                    Some(AccessToken::new("first", world.wall())),
+                    Some(RefreshToken::new(refresh, Role::Visitor)),
+                ),
+                lifetime: Duration::from_secs(config.life),
+                refused: false,
+                alternates: Vec::new(),
+                doubt: None,
+            };
+            let etag = wix_visitor_core::Etag::from_bits(world.draw());
+            world.store = Some(Seen { etag, record: Record { standing: Standing::Held(chain), ..Record::default() } });
+            world.rightful = Rightful::Family(0);
+        }
+        world
+    }
+
+    /// A fresh id. Its lower half is zero, since that is what a pause's jitter is drawn from.
+    pub(crate) fn draw(&mut self) -> u128 {
+        self.ids += 1;
+        self.ids << 64
+    }
+
+    pub(crate) fn wall(&self) -> Timestamp {
+        Timestamp::from_secs(BEGIN) + Duration::from_secs(self.time)
+    }
+
+    pub(crate) fn now(&self, who: usize) -> Now {
+        let monotonic = self.instances.get(who).map_or(0, |instance| instance.monotonic);
+        Now { wall: self.wall(), monotonic: Duration::from_secs(monotonic) }
+    }
+
+    /// The instances of this bit mask want something.
+    pub(crate) fn begin_round(&mut self, cx: &mut Cx<'_>, callers: usize) {
+        let call = cx.config.rounds.get(self.round).copied().unwrap_or(Call::Serve);
+        let standing = self.store.as_ref().and_then(|seen| access(&seen.record));
+        for (who, instance) in self.instances.iter_mut().enumerate() {
+            if callers >> who & 1 == 0 {
+                continue;
+            }
+            let own = instance.held.as_ref().and_then(|held| access(&held.record));
+            instance.owed = Some(match call {
+                Call::Serve => Goal::Serve,
+                Call::Renew => Goal::Renew,
+                Call::Reject => own.or_else(|| standing.clone()).map_or(Goal::Serve, Goal::Replace),
+            });
+        }
+        self.round += 1;
+        self.take_off(cx);
+    }
+
+    /// How long it takes until the next round's callers want what they want.
+    pub(crate) fn until(&self, config: &Config) -> u64 {
+        match config.rounds.get(self.round) {
+            _ if self.round == 0 => 0,
+            Some(Call::Renew) => config.life - config.life / 24,
+            Some(Call::Reject) => config.life / 4,
+            _ => config.life,
+        }
+    }
+
+    /// One number for all states that differ in nothing but the names of ids and the order of the instances.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.orders().iter().map(|order| self.hashed(order)).min().unwrap_or_default()
+    }
+
+    fn orders(&self) -> &'static [&'static [usize]] {
+        match self.instances.len() {
+            1 => &[&[0]],
+            2 => &[&[0, 1], &[1, 0]],
+            _ => &[&[0, 1, 2], &[0, 2, 1], &[1, 0, 2], &[1, 2, 0], &[2, 0, 1], &[2, 1, 0]],
+        }
+    }
+
+    fn hashed(&self, order: &[usize]) -> u64 {
+        let Self { store, history, limbo, endpoint, late, instances, time, round, budget, .. } = self;
+        let mut hasher = Canon::new();
+        (store, history, limbo, endpoint, late, time, round, budget).hash(&mut hasher);
+        (self.rolled, &self.rightful, self.served, self.twins).hash(&mut hasher);
+        for instance in order.iter().filter_map(|which| instances.get(*which)) {
+            let Instance { held, intents, watch, cooldown, owed, flying, imposing, frozen, monotonic } = instance;
+            (held, intents, watch, cooldown, owed, frozen, monotonic).hash(&mut hasher);
+            match flying {
+                None => 0u8.hash(&mut hasher),
+                Some(flying) => {
+                    flying.flight.fingerprint(&mut hasher);
+                    (flying.intents, &flying.doing, flying.looked, flying.stale).hash(&mut hasher);
+                }
+            }
+            match imposing {
+                None => 0u8.hash(&mut hasher),
+                Some(imposing) => {
+                    let forgets = matches!(imposing.intent, wix_visitor_core::protocol::intent::Intent::Forget);
+                    (forgets, imposing.lineage, &imposing.wrote, &imposing.doing).hash(&mut hasher);
+                }
+            }
+        }
+        hasher.finish()
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        let held = self.instances.iter().filter_map(|instance| instance.held.as_ref());
+        let flying = self.instances.iter().filter_map(|instance| instance.flying.as_ref()?.flight.held());
+        self.store.iter().map(|seen| &seen.record).chain(held.chain(flying).map(|held| &held.record))
+    }
+
+    /// What has to hold in every state.
+    pub(crate) fn inspect(&self, cx: &mut Cx<'_>) {
+        let mut names: Vec<(Lineage, usize)> = Vec::new();
+        for chain in self.records().filter_map(Record::chain) {
+            let main = chain.tokens.refresh.iter().map(|token| &token.value);
+            for family in main.chain(chain.alternates.iter().map(|a| &a.value)).filter_map(family_of) {
+                match names.iter().find(|(lineage, _)| *lineage == chain.lineage) {
+                    Some((_, known)) if *known != family => cx.found.add(Finding::Mixed),
+                    Some(_) => {}
+                    None => names.push((chain.lineage, family)),
+                }
+            }
+        }
+    }
+
+    /// Whether the store or a live process still knows what the application did.
+    pub(crate) fn recall(&mut self) {
+        if let Rightful::Set { epoch, .. } | Rightful::Forgotten { epoch, .. } = self.rightful
+            && self.rolled
+            && !self.records().any(|record| record.epoch >= epoch)
+        {
+            self.rightful = Rightful::Unclear;
+        }
+    }
+
+    fn accepts(&self, family: usize) -> bool {
+        match self.rightful {
+            Rightful::Family(own) | Rightful::Set { family: own, .. } => own == family,
+            Rightful::Forgotten { families, .. } => family >= families,
+            Rightful::Any | Rightful::Unclear => true,
+        }
+    }
+
+    /// Whether a refresh token of the visitor that still works is in this record.
+    fn has_working(&self, record: &Record) -> bool {
+        record.chain().is_some_and(|chain| {
+            chain.refresh_tokens().iter().any(|token| {
+                self.endpoint.takes(&token.value) && family_of(&token.value).is_some_and(|family| self.accepts(family))
+            })
+        })
+    }
+
+    /// A caller was given a token.
+    pub(crate) fn serve(&mut self, who: usize) {
+        if !matches!(self.rightful, Rightful::Any) {
+            return;
+        }
+        let held = self.instances.get(who).and_then(|instance| instance.held.as_ref());
+        let family = held.and_then(|held| family_in(&held.record));
+        match (self.served, family) {
+            (None, Some(family)) => self.served = Some(family),
+            (Some(served), Some(family)) if served != family => self.twins = true,
+            _ => {}
+        }
+    }
+
+    /// Judges a quiescent end: as it is, and after everybody has called once more, in any order.
+    pub(crate) fn end(&self, config: &Config) -> Findings {
+        let mut found = Findings::default();
+        let waiting = self.instances.iter().any(|i| i.owed.is_some() || i.is_unsaved() || i.frozen.is_some());
+        if waiting || self.round < config.rounds.len() {
+            found.add(Finding::Stuck);
+        }
+        let forgotten = |record: &Record| {
+            matches!(self.rightful, Rightful::Forgotten { epoch, .. } if record.epoch >= epoch && record.chain().is_none())
+                || (matches!(self.rightful, Rightful::Unclear) && record.is_tombstone())
+        };
+        if !self.records().any(|record| self.has_working(record) || forgotten(record)) {
+            found.add(Finding::Lost);
+        }
+        for order in self.orders() {
+            let Some(after) = self.settle(config, order) else {
+                found.add(Finding::Stuck);
+                continue;
+            };
+            let record = after.store.as_ref().map(|seen| &seen.record);
+            if !record.is_some_and(|record| after.has_working(record)) {
+                found.add(Finding::Replaced);
+            }
+            let family = record.and_then(family_in);
+            if matches!(after.rightful, Rightful::Forgotten { .. }) && family.is_some_and(|f| !after.accepts(f)) {
+                found.add(Finding::Returned);
+            }
+            if matches!(after.rightful, Rightful::Any) && (after.twins || after.served != family) {
+                found.add(Finding::Twins);
+            }
+        }
+        found
+    }
+
+    /// Everybody calls once more, one after the other, and nothing goes wrong.
+    fn settle(&self, config: &Config, order: &[usize]) -> Option<Self> {
+        let clean = Config { faults: Vec::new(), ..config.clone() };
+        let mut cx = Cx::new(&clean);
+        let mut world = self.clone();
+        world.budget = Budget::default();
+        world.limbo.clear();
+        world.go_on(&mut cx, config.life);
+        world.endpoint.grow_old();
+        world.begin_round(&mut cx, usize::MAX);
+        for _ in 0..200 {
+            let mut steps = Vec::new();
+            world.steps(&clean, &mut steps);
+            let first = order.iter().find_map(|who| steps.iter().position(|(label, ..)| label.who == Some(*who)));
+            let Some(at) = first.or((!steps.is_empty()).then_some(0)) else { return Some(world) };
+            world = steps.swap_remove(at).1;
+        }
+        None
+    }
+}
+
+/// What a transition needs, and what it came upon.
+pub(crate) struct Cx<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) found: Findings,
+}
+
+impl<'a> Cx<'a> {
+    pub(crate) fn new(config: &'a Config) -> Self {
+        Self { config, found: Findings::default() }
+    }
+
+    pub(crate) fn is_without(&self, rule: Rule) -> bool {
+        self.config.without == Some(rule)
+    }
+}
+
+pub(crate) fn access(record: &Record) -> Option<Secret> {
+    record.chain()?.tokens.access.as_ref().map(|token| token.value.clone())
+}
+
+pub(crate) fn family_in(record: &Record) -> Option<usize> {
+    record.chain()?.tokens.refresh.as_ref().and_then(|token| family_of(&token.value))
+}
+
+/// Goes through these steps again and tells the state after each.
+pub fn replay(config: &Config, path: &[Label]) -> Vec<String> {
+    let mut world = World::new(config);
+    let mut lines = vec![format!("{:<34} {}", "start", world.told())];
+    for label in path.iter().skip(1) {
+        let mut steps = Vec::new();
+        world.steps(config, &mut steps);
+        let mut fitting = steps.into_iter().filter(|(step, ..)| step == label);
+        let Some((_, next, found)) = fitting.next() else {
+            lines.push(format!("{label:?}: not possible here"));
+            break;
+        };
+        world = next;
+        let found: Vec<_> = found.iter().collect();
+        let note = if found.is_empty() { String::new() } else { format!("   <- {found:?}") };
+        lines.push(format!("{:<34} {}{note}", format!("{label:?}"), world.told()));
+    }
+    for order in world.orders() {
+        if let Some(after) = world.settle(config, order) {
+            lines.push(format!("{:<34} {}", "everybody calls once more:", after.told()));
+        }
+    }
+    lines
+}
+
+impl World {
+    fn told(&self) -> String {
+        let store = self.store.as_ref().map_or_else(|| "-".to_owned(), |seen| told(&seen.record));
+        let mut line = format!("t={} store {store}", self.time);
+        for (name, instance) in ["A", "B", "C"].iter().zip(&self.instances) {
+            let held = instance.held.as_ref().map_or_else(
+                || "-".to_owned(),
+                |held| format!("{}{}", told(&held.record), if held.etag.is_none() { " unsaved" } else { "" }),
+            );
+            let frozen = match instance.frozen {
+                None => "",
+                Some(Frozen::Pause { .. }) => " paused",
+                Some(Frozen::Sleep { .. }) => " asleep",
+            };
+            line.push_str(&format!(" | {name} {held}{frozen}"));
+        }
+        line
+    }
+}
+
+fn told(record: &Record) -> String {
+    let claim = record.claim.map_or_else(String::new, |nonce| format!(" claim#{}", nonce.0 >> 64));
+    let trouble = if record.trouble.is_some() { " trouble" } else { "" };
+    let standing = match &record.standing {
+        Standing::Empty => "empty".to_owned(),
+        Standing::Forgotten(lineage) => format!("tombstone L{}", lineage.0 >> 64),
+        Standing::Held(chain) => {
+            let main = chain.tokens.refresh.as_ref().map_or("none", |token| token.value.expose());
+            let refused = if chain.refused { "(refused)" } else { "" };
+            let aside: Vec<_> = chain.alternates.iter().map(|a| a.value.expose()).collect();
+            let aside = if aside.is_empty() { String::new() } else { format!(" aside {}", aside.join(",")) };
+            format!("L{} g{} {main}{refused}{aside}", chain.lineage.0 >> 64, chain.generation)
+        }
+    };
+    format!("{standing} e{}{claim}{trouble}", record.epoch)
+}
+
+/// What a failover takes back.
+pub(crate) fn back(fault: Fault) -> usize {
+    if fault == Fault::FailoverTwo { 2 } else { 1 }
+}
