@@ -63,8 +63,14 @@ impl Instance {
     /// Another instance on the same store and endpoint: a second process, or this one started again.
     #[must_use]
     pub fn another(&self) -> Self {
+        self.another_with(self.clock.clone())
+    }
+
+    /// Another instance, on a machine with this clock.
+    #[must_use]
+    pub fn another_with(&self, clock: TestClock) -> Self {
         let policy = self.visitors.policy().clone();
-        Self::on(Arc::clone(&self.shared), self.endpoint.clone(), self.clock.clone(), policy, Arc::clone(&self.key))
+        Self::on(Arc::clone(&self.shared), self.endpoint.clone(), clock, policy, Arc::clone(&self.key))
     }
 
     /// The visitor of the test.

@@ -28,6 +28,8 @@ const QUIET: Duration = Duration::from_secs(5);
 /// How soon a failed save is tried again: at first, and at most.
 const SAVE_FIRST: Duration = Duration::from_millis(100);
 const SAVE_MOST: Duration = Duration::from_secs(5);
+/// What room is asked for before a grant: more than any tokens have needed, and less than a store must take.
+const ROOM: usize = 32 * 1024;
 /// An epoch above any that an application reaches by setting tokens and forgetting: what follows a record that is corrupt.
 const EPOCH_OVER_CORRUPT: u64 = 1 << 32;
 
@@ -49,17 +51,15 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// The flight under way for this visitor, or a new one towards `goal`.
-    pub(crate) fn board(self: &Arc<Self>, entry: &Arc<Entry>, goal: Goal) -> Result<watch::Receiver<Progress>, Error> {
+    pub(crate) fn board(self: &Arc<Self>, entry: &Arc<Entry>, goal: Goal) -> Result<Boarded, Error> {
         let mut state = entry.state();
         if let Some(flight) = &state.flight {
-            return Ok(flight.clone());
+            return Ok(Boarded { progress: flight.clone(), joined: true });
         }
         if goal != Goal::Save && self.closing.is_cancelled() {
             return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
         }
-        let runtime = Handle::try_current().map_err(|_| {
-            Error::new(ErrorKind::NoRuntime, "there is no tokio runtime here: call this from within one")
-        })?;
+        let runtime = runtime()?;
         let (progress, waiting) = watch::channel(None);
         state.flight = Some(waiting.clone());
         let flight = Flight::new(Arc::clone(&self.policy), entry.spread, goal, entry.held(), state.watch.clone());
@@ -71,7 +71,7 @@ impl Driver {
         runtime.spawn(self.tasks.track_future(async move {
             driver.fly(seat, flight, intents).await;
         }));
-        Ok(waiting)
+        Ok(Boarded { progress: waiting, joined: false })
     }
 
     async fn fly(self: Arc<Self>, seat: Seat, mut flight: Flight, intents: u64) {
@@ -101,6 +101,7 @@ impl Driver {
                 flight.close();
             }
             let step = flight.next(input, self.clock.now(), &mut || self.entropy.draw());
+            let known = entry.version();
             if step.publish {
                 entry.publish(flight.held().cloned(), intents, &self.policy);
                 if !matches!(step.action, Action::Done(_)) {
@@ -108,13 +109,18 @@ impl Driver {
                 }
             }
             for kind in step.events {
-                self.report(entry, kind);
+                // What this process knows already, of its own doing, is no news.
+                let news = !matches!(kind, EventKind::Adopted) || known != flight.held().and_then(|held| held.record.version());
+                if news {
+                    self.report(entry, kind);
+                }
             }
             input = match step.action {
                 Action::Done(result) => return result.map_err(|error| error.with_visitor(entry.id)),
                 Action::Sleep(pause) => {
                     tracing::trace!(visitor = %entry.id, ?pause, "waiting for the claim of another holder");
                     tokio::select! {
+                        biased;
                         () = self.clock.sleep(pause) => {}
                         () = self.closing.cancelled() => {}
                     }
@@ -142,6 +148,12 @@ impl Driver {
                     tracing::trace!(visitor = %entry.id, ?grant, ?timeout, "grant");
                     // A process that stood still finds the deadline passed and the reply there, both at once. The reply counts,
                     // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
+                    let start = self.clock.monotonic();
+                    if let Err(error) = self.reserve(entry).await {
+                        input = Input::StoreFailed(error);
+                        continue;
+                    }
+                    let timeout = timeout.saturating_sub(self.clock.monotonic().saturating_sub(start));
                     let answer = tokio::select! {
                         biased;
                         answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
@@ -152,6 +164,17 @@ impl Driver {
                     Input::Granted(answer)
                 }
             };
+        }
+    }
+
+    /// Room for what a grant will bring, within the budget.
+    async fn reserve(&self, entry: &Entry) -> Result<(), StoreError> {
+        tokio::select! {
+            biased;
+            answer = self.store.reserve(&entry.key, ROOM) => answer,
+            () = self.clock.sleep(self.policy.save) => {
+                Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer in time whether there is room"))
+            }
         }
     }
 
@@ -243,7 +266,7 @@ impl Driver {
                 pause = (pause * 2).min(SAVE_MOST);
                 if let Ok(mut flight) = driver.board(entry, Goal::Save) {
                     // An end without a word is one more failed attempt.
-                    let _ = flight.wait_for(Option::is_some).await;
+                    let _ = flight.progress.wait_for(Option::is_some).await;
                 }
             }
             driver.report(entry, EventKind::Saved);
@@ -252,14 +275,13 @@ impl Driver {
 
     /// Does what the application wants, over whatever stands there. Detached, like a flight.
     pub(crate) async fn change(self: &Arc<Self>, entry: &Arc<Entry>, intent: Intent) -> Result<(), Error> {
-        let runtime = Handle::try_current().map_err(|_| {
-            Error::new(ErrorKind::NoRuntime, "there is no tokio runtime here: call this from within one")
-        })?;
+        let runtime = runtime()?;
         let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
         let id = entry.id;
         let task = runtime.spawn(self.tasks.track_future(async move { driver.impose(&entry, &intent).await }));
         match task.await {
             Ok(result) => result.map_err(|error| error.with_visitor(id)),
+            Err(end) if end.is_panic() => Err(half_way()),
             Err(_) => Err(Error::new(ErrorKind::NoRuntime, "the runtime ended before this was done; call it again")),
         }
     }
@@ -306,6 +328,19 @@ impl Driver {
     }
 }
 
+/// The runtime to work on: timers and tasks need one.
+pub(crate) fn runtime() -> Result<Handle, Error> {
+    Handle::try_current()
+        .map_err(|_| Error::new(ErrorKind::NoRuntime, "there is no tokio runtime here: call this from within one"))
+}
+
+/// What is said when work ends without a word, though its runtime lives.
+pub(crate) fn half_way() -> Error {
+    let message = "the work ended half-way, more than once: a store, an endpoint or a clock panics (a runtime without timers \
+                   makes ours do so); the panic's own message says which";
+    Error::new(ErrorKind::Panicked, message)
+}
+
 fn seen(stored: Stored) -> Result<Seen, StoreError> {
     Ok(Seen { etag: stored.etag, record: decode(&stored.bytes)? })
 }
@@ -314,6 +349,14 @@ fn seen(stored: Stored) -> Result<Seen, StoreError> {
 /// tokens or forgets may write over it, and nothing else does.
 fn readable(stored: &Stored) -> Record {
     decode(&stored.bytes).unwrap_or_else(|_| Record { epoch: EPOCH_OVER_CORRUPT, ..Record::default() })
+}
+
+/// A flight to wait for.
+#[derive(Debug)]
+pub(crate) struct Boarded {
+    pub(crate) progress: watch::Receiver<Progress>,
+    /// It was under way already: its grant may be older than the wish to have one.
+    pub(crate) joined: bool,
 }
 
 /// What a flight holds of its visitor. Dropped in this order, so that also those who learn from the end of `progress` that the

@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::protocol::flight::{Landing, Watch};
 use crate::protocol::reconcile::Held;
 use crate::protocol::schedule::Schedule;
+use crate::record::Version;
 
 /// This process's copy of a visitor's record, ready to serve from.
 #[derive(Debug)]
@@ -97,6 +98,11 @@ impl Entry {
 
     pub(crate) fn held(&self) -> Option<Held> {
         self.snapshot.load().as_ref().map(|snapshot| snapshot.held.clone())
+    }
+
+    /// Where in which lineage this process is.
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.snapshot.load().as_ref().and_then(|snapshot| snapshot.held.record.version())
     }
 
     pub(crate) fn is_unsaved(&self) -> bool {

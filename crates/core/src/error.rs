@@ -130,6 +130,8 @@ pub enum ErrorKind {
     ShuttingDown,
     /// There is no tokio runtime to run on.
     NoRuntime,
+    /// A store or an endpoint panicked in the middle of its work.
+    Panicked,
 }
 
 /// A failure of the flow. Cheap to clone (all who waited for one grant get the same); holds no secret.

@@ -144,6 +144,19 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         new: &Stored,
         keep: Duration,
     ) -> Result<Exchange, StoreError>;
+
+    /// Makes sure that there is room for one more write of this key, of up to `bytes`. Asked once a claim stands and before its
+    /// grant is sent, since what a grant brings may exist nowhere else: where this fails, nothing is sent.
+    ///
+    /// The default promises nothing. A store that can run out of room sets some aside here, and gives it to the next write that
+    /// finds none.
+    ///
+    /// # Errors
+    /// A [`StoreError`] within the store's deadline, if there is no room.
+    async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+        let _ = (key, bytes);
+        Ok(())
+    }
 }
 
 macro_rules! forward {
@@ -162,6 +175,10 @@ macro_rules! forward {
                 keep: Duration,
             ) -> Result<Exchange, StoreError> {
                 (**self).compare_exchange(key, expected, new, keep).await
+            }
+
+            async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+                (**self).reserve(key, bytes).await
             }
         }
     };

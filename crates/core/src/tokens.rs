@@ -24,7 +24,7 @@ use crate::secret::Secret;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Role {
-    /// Not said. Treated as a visitor's.
+    /// Not said. Renewed like any other, but not replaced by a new visitor once refused: it may be a member's.
     #[default]
     None,
     /// An anonymous visitor.

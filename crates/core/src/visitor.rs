@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::clock::Timestamp;
-use crate::driver::Driver;
+use crate::driver::{Boarded, Driver, half_way, runtime};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::events::VisitorLost;
@@ -288,9 +288,7 @@ impl Visitor {
             return None;
         }
         let header = snapshot.header.as_ref()?;
-        if let Goal::Replace(rejected) = goal
-            && header.as_bytes() == rejected.expose().as_bytes()
-        {
+        if goal.rejects(header) {
             return None;
         }
         if snapshot.schedule.is_due(now) {
@@ -307,6 +305,13 @@ impl Visitor {
         }
     }
 
+    fn late(&self) -> Error {
+        self.error(
+            ErrorKind::Busy,
+            "no token in time: another holder's grant, or our own, is still under way; the visitor is kept, try again",
+        )
+    }
+
     /// Waits for a flight, and for another where the first one's end is not what this caller needs.
     async fn obtain(&self, goal: Goal) -> Result<Authorization, Error> {
         self.check()?;
@@ -314,11 +319,16 @@ impl Visitor {
         let start = self.driver.clock.monotonic();
         let mut lost = None;
         let mut vanished = 0;
+        let mut first = true;
         loop {
             if let Some(header) = self.present(&goal) {
                 return Ok(Authorization { header, lost });
             }
-            let mut flight = self.driver.board(&self.entry, goal.clone())?;
+            let Boarded { progress: mut flight, joined } = self.driver.board(&self.entry, goal.clone())?;
+            // A flight that was under way before this call may bring the very token that was rejected; a later one tells that
+            // there is no better.
+            let stale = joined && first;
+            first = false;
             let end = loop {
                 if let Some(done) = &*flight.borrow_and_update() {
                     break Some(done.clone());
@@ -328,20 +338,21 @@ impl Visitor {
                 }
                 let left = wait.saturating_sub(self.driver.clock.monotonic().saturating_sub(start));
                 tokio::select! {
+                    biased;
                     changed = flight.changed() => if changed.is_err() { break None },
-                    () = self.driver.clock.sleep(left) => return Err(self.error(
-                        ErrorKind::Busy,
-                        "no token in time: another holder's grant, or our own, is still under way; the visitor is kept, try again",
-                    )),
+                    () = self.driver.clock.sleep(left) => return Err(self.late()),
                 }
             };
             match end {
                 Some(Ok(landing)) => {
                     lost = landing.lost.or(lost);
-                    if let Some(header) =
-                        self.present(&goal).or_else(|| landing.granted.then(|| self.newest()).flatten())
-                    {
+                    let granted = || if landing.granted { self.newest() } else { None };
+                    let good = |header: &HeaderValue| !stale || !goal.rejects(header);
+                    if let Some(header) = self.present(&goal).or_else(granted).filter(good) {
                         return Ok(Authorization { header, lost });
+                    }
+                    if self.driver.clock.monotonic().saturating_sub(start) >= wait {
+                        return Err(self.late());
                     }
                 }
                 Some(Err(error)) => {
@@ -354,9 +365,7 @@ impl Visitor {
                 None => {
                     vanished += 1;
                     if vanished > 3 {
-                        return Err(
-                            self.error(ErrorKind::NoRuntime, "grants keep ending half-way: is a store panicking?")
-                        );
+                        return Err(half_way().with_visitor(self.entry.id));
                     }
                 }
             }
@@ -378,6 +387,7 @@ impl Visitor {
     }
 
     async fn stored(&self) -> Result<Option<Record>, Error> {
+        runtime()?;
         let Some(stored) =
             self.driver.load(&self.entry).await.map_err(|e| Error::from(e).with_visitor(self.entry.id))?
         else {

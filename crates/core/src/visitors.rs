@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
-use crate::driver::Driver;
+use crate::driver::{Driver, runtime};
 use crate::endpoint::TokenEndpoint;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
@@ -108,12 +108,15 @@ impl Visitors {
     /// again.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] if tokens are not in the store yet, which would be lost with this process.
+    /// [`ErrorKind::Unavailable`] if tokens are not in the store yet, which would be lost with this process;
+    /// [`ErrorKind::NoRuntime`] outside of a tokio runtime.
     pub async fn shutdown(&self) -> Result<(), Error> {
+        runtime()?;
         self.driver.closing.cancel();
         self.driver.tasks.close();
         let bound = self.driver.policy.lease + self.driver.policy.save + Duration::from_secs(1);
         let finished = tokio::select! {
+            biased;
             () = self.driver.tasks.wait() => true,
             () = self.driver.clock.sleep(bound) => false,
         };

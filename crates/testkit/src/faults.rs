@@ -46,6 +46,7 @@ pub struct FaultyStore {
 #[derive(Default)]
 struct Shared {
     plans: Mutex<(VecDeque<StoreFault>, VecDeque<StoreFault>)>,
+    reserves: Mutex<VecDeque<StoreFault>>,
     hook: Mutex<Option<Hook>>,
     loads: AtomicUsize,
     swaps: AtomicUsize,
@@ -84,6 +85,11 @@ impl FaultyStore {
     /// The next swap.
     pub fn plan_swap(&self, fault: StoreFault) {
         lock(&self.shared.plans).1.push_back(fault);
+    }
+
+    /// The next question whether there is room.
+    pub fn plan_reserve(&self, fault: StoreFault) {
+        lock(&self.shared.reserves).push_back(fault);
     }
 
     /// Decides about every operation for which nothing else is planned: gets the kind and its number, from 1.
@@ -231,5 +237,11 @@ impl TokenStore for FaultyStore {
         let lost = suffer(fault).await?;
         let exchange = self.inner.compare_exchange(key, expected, new, keep).await;
         if lost { Err(failure(StoreErrorKind::Unknown)) } else { exchange }
+    }
+
+    async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+        let fault = lock(&self.shared.reserves).pop_front();
+        suffer(fault).await?;
+        self.inner.reserve(key, bytes).await
     }
 }

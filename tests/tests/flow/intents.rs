@@ -1,5 +1,7 @@
 //! A sign-in, a sign-out and a forget at every step of a grant in flight: the later intent wins.
 
+use std::time::Duration;
+
 use wix_visitor_core::{Role, Secret};
 use wix_visitor_testkit::Rotation;
 use wix_visitor_tests::instance::{Instance, secs};
@@ -216,4 +218,65 @@ async fn a_sign_in_that_could_not_be_saved_says_so_and_changes_nothing() {
     site.store.heal();
     assert_eq!(site.who().await.unwrap(), identity);
     assert_eq!(site.another().who().await.unwrap(), identity);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_was_asked_for_and_meets_a_forget_mints_nothing() {
+    for rotation in [Rotation::Same, Rotation::Single] {
+        for rejected in [true, false] {
+            for elsewhere in [true, false] {
+                for step in STEPS {
+                    let case = format!("{rotation:?} rejected={rejected} elsewhere={elsewhere} {step:?}");
+                    let site = Instance::new(rotation);
+                    let header = site.visitor().authorization().await.unwrap();
+                    if !matches!(step, Step::Grant) {
+                        site.store.allow(if let Step::Store(operations) = step { operations } else { 0 });
+                    }
+                    site.endpoint.close();
+                    let call = tokio::spawn({
+                        let visitor = site.visitor();
+                        async move { if rejected { visitor.renew_if(header).await } else { visitor.renew().await } }
+                    });
+                    tokio::select! {
+                        () = site.store.held() => {}
+                        () = site.endpoint.arrived() => {}
+                        () = tokio::time::sleep(secs(1)) => {}
+                    }
+                    let other = if elsewhere { site.another() } else { site.clone() };
+                    let forgetting = tokio::spawn(async move { other.visitor().forget().await });
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    site.store.open();
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    site.endpoint.open();
+                    forgetting.await.unwrap().unwrap();
+                    if let Err(error) = call.await.unwrap() {
+                        assert_eq!(error.kind(), wix_visitor_core::ErrorKind::InvalidInput, "{case}: {error}");
+                    }
+                    tokio::time::sleep(secs(60)).await;
+                    assert_eq!(site.endpoint.mints(), 1, "{case}");
+                    assert!(site.another().visitor().status().await.unwrap().forgotten, "{case}");
+                    let error = site.visitor().renew().await.unwrap_err();
+                    assert_eq!(error.kind(), wix_visitor_core::ErrorKind::InvalidInput, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_brings_a_refresh_token_alone_serves_those_who_wait_for_a_grant() {
+    for elsewhere in [true, false] {
+        let site = Instance::new(Rotation::Same);
+        site.who().await.unwrap();
+        site.expire().await;
+        site.endpoint.close();
+        let call = site.ask();
+        site.endpoint.arrived().await;
+        let (member, mut tokens) = site.sign_in(Role::Member);
+        tokens.access = None;
+        let other = if elsewhere { site.another() } else { site.clone() };
+        other.visitor().set_tokens(tokens).await.unwrap();
+        site.endpoint.open();
+        assert_eq!(call.await.unwrap().unwrap(), member);
+    }
 }

@@ -366,6 +366,40 @@ async fn a_refused_member_is_never_replaced_and_asked_for_only_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_that_may_be_a_members_are_renewed_but_never_replaced() {
+    for role in ["", r#","role":null"#, r#","role":"none""#, r#","role":"admin""#] {
+        let site = Instance::new(Rotation::Same);
+        let (identity, tokens) = site.sign_in(Role::Member);
+        let refresh = tokens.refresh.unwrap().value;
+        let json = format!(r#"{{"refreshToken":{{"value":"{}"{role}}}}}"#, refresh.expose());
+        site.visitor().set_tokens(wix_visitor_core::Tokens::from_json(&json).unwrap()).await.unwrap();
+        assert_eq!(site.who().await.unwrap(), identity);
+        site.expire().await;
+        site.endpoint.revoke(identity);
+        for instance in [&site, &site.another()] {
+            assert_eq!(instance.who().await.unwrap_err().kind(), ErrorKind::VisitorLost);
+        }
+        assert_eq!((site.endpoint.mints(), site.endpoint.grants()), (0, 2));
+        site.visitor().forget().await.unwrap();
+        site.who().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_grant_is_sent_where_the_store_has_no_room_for_what_it_would_bring() {
+    let (site, identity) = expired(Rotation::Strict).await;
+    let grants = site.endpoint.grants();
+    site.store.plan_reserve(StoreFault::Fail(StoreErrorKind::Unavailable));
+    site.store.plan_reserve(StoreFault::Hang);
+    for _ in 0..2 {
+        assert_eq!(site.who().await.unwrap_err().kind(), ErrorKind::Store);
+        assert!(!site.another().visitor().status().await.unwrap().claimed, "the claim was given back");
+    }
+    assert_eq!(site.endpoint.grants(), grants);
+    assert_eq!(site.who().await.unwrap(), identity);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_doubtful_answer_counts_as_a_refusal_only_once_it_keeps_coming() {
     let (site, identity) = expired(Rotation::Same).await;
     site.endpoint.plan_renewals(Some(failure(GrantFailure::Doubtful)));

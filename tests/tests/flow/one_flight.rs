@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use wix_visitor_core::{Error, ErrorKind, GrantError, GrantFailure, Role, Visitors};
+use wix_visitor_core::{
+    Error, ErrorKind, Etag, Exchange, GrantError, GrantFailure, Role, StoreError, StoreKey, Stored, TokenStore, Visitors,
+};
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::ledger::secret_key;
 use wix_visitor_testkit::{FakeEndpoint, Plan, Rotation, TestClock};
-use wix_visitor_tests::instance::{Instance, hours, secs};
+use wix_visitor_tests::instance::{Instance, client_id, hours, secs};
 
 fn transient() -> Plan {
     Plan::Fail(GrantError::new(GrantFailure::Transient, "as planned"))
@@ -179,6 +181,44 @@ async fn b7_a_rejected_token_is_renewed_once_and_never_handed_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn b7_a_token_rejected_while_the_flight_that_brought_it_ends_is_renewed_too() {
+    let site = Instance::new(Rotation::Single);
+    let old = site.visitor().authorization().await.unwrap();
+    site.endpoint.close();
+    let first = tokio::spawn({
+        let visitor = site.visitor();
+        async move { visitor.renew_if(old).await }
+    });
+    site.endpoint.arrived().await;
+    site.store.allow(0);
+    site.endpoint.open();
+    // Served before the commit, and rejected at once.
+    let fresh = first.await.unwrap().unwrap();
+    let again = tokio::spawn({
+        let (visitor, fresh) = (site.visitor(), fresh.clone());
+        async move { visitor.renew_if(fresh).await }
+    });
+    tokio::task::yield_now().await;
+    site.store.open();
+    let better = again.await.unwrap().unwrap();
+    assert_ne!(better.header(), fresh.header());
+    assert_eq!(site.endpoint.renewals(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b7_an_endpoint_that_has_no_better_token_is_asked_once() {
+    let site = Instance::new(Rotation::Same);
+    let old = site.visitor().authorization().await.unwrap();
+    let mut reply = wix_visitor_core::GrantReply::default();
+    reply.access_token = Some(wix_visitor_core::Secret::new(old.header().to_str().unwrap()));
+    reply.expires_in = Some(hours(4));
+    site.endpoint.plan_renewals(Some(Plan::Reply(reply)));
+    let same = site.visitor().renew_if(&old).await.unwrap();
+    assert_eq!(same.header(), old.header());
+    assert_eq!(site.endpoint.renewals(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn b7_a_token_rejected_here_and_renewed_elsewhere_is_adopted() {
     let site = Instance::new(Rotation::Strict);
     let rejected = site.visitor().authorization().await.unwrap();
@@ -340,13 +380,51 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let site = runtime.block_on(async { Instance::new(Rotation::Same) });
     drop(runtime);
-    let visitor = site.visitor();
-    let mut call = Box::pin(visitor.authorization());
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match call.as_mut().poll(&mut cx) {
-        std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime),
-        other => panic!("{other:?}"),
+    let visitor = &site.visitor();
+    let calls: [Pin<Box<dyn Future<Output = Result<(), Error>>>>; 8] = [
+        Box::pin(async { visitor.authorization().await.map(drop) }),
+        Box::pin(async { visitor.renew().await.map(drop) }),
+        Box::pin(async { visitor.renew_if("rejected").await.map(drop) }),
+        Box::pin(async { visitor.tokens().await.map(drop) }),
+        Box::pin(async { visitor.status().await.map(drop) }),
+        Box::pin(async { visitor.set_tokens(site.sign_in(Role::Member).1).await }),
+        Box::pin(async { visitor.forget().await }),
+        Box::pin(async { site.visitors.shutdown().await }),
+    ];
+    let mut cx = Context::from_waker(Waker::noop());
+    for (number, mut call) in calls.into_iter().enumerate() {
+        match call.as_mut().poll(&mut cx) {
+            Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime, "call {number}"),
+            other => panic!("call {number}: {other:?}"),
+        }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_is_called_by_its_name() {
+    #[derive(Debug)]
+    struct Panicking;
+    #[wix_visitor_core::async_trait]
+    impl TokenStore for Panicking {
+        async fn load(&self, _: &StoreKey) -> Result<Option<Stored>, StoreError> {
+            panic!("as planned")
+        }
+        async fn compare_exchange(
+            &self,
+            _: &StoreKey,
+            _: Option<&Etag>,
+            _: &Stored,
+            _: Duration,
+        ) -> Result<Exchange, StoreError> {
+            panic!("as planned")
+        }
+    }
+    let endpoint = FakeEndpoint::new(Rotation::Same);
+    let visitors = Visitors::builder(client_id(), endpoint.clone(), Panicking).build().unwrap();
+    let visitor = visitors.visitor(secret_key("visitor"));
+    assert_eq!(visitor.authorization().await.unwrap_err().kind(), ErrorKind::Panicked);
+    assert_eq!(visitor.forget().await.unwrap_err().kind(), ErrorKind::Panicked);
+    assert_eq!(endpoint.grants(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::clock::{Now, Timestamp};
 use crate::endpoint::{Grant, GrantError, GrantFailure, GrantReply};
 use crate::error::{Error, ErrorKind, StoreError};
@@ -15,7 +17,7 @@ use crate::protocol::elapsed;
 use crate::protocol::outcome;
 use crate::protocol::reconcile::{Held, Reconciled, reconcile};
 use crate::protocol::schedule::Schedule;
-use crate::record::{Chain, Lineage, Nonce, Record, Standing};
+use crate::record::{Chain, Lineage, Nonce, Record, Standing, Version};
 use crate::secret::Secret;
 use crate::store::Etag;
 use crate::tokens::Role;
@@ -31,6 +33,13 @@ pub enum Goal {
     Serve,
     /// A usable token other than this one, which was rejected.
     Replace(Secret),
+}
+
+impl Goal {
+    /// Whether this header is what is to be replaced.
+    pub fn rejects(&self, header: &HeaderValue) -> bool {
+        matches!(self, Self::Replace(rejected) if header.as_bytes() == rejected.expose().as_bytes())
+    }
 }
 
 /// A version of the record, as the store showed it.
@@ -95,7 +104,7 @@ pub enum Input {
 /// How a flight ended well.
 #[derive(Clone, Debug, Default)]
 pub struct Landing {
-    /// It brought new tokens from the endpoint: they serve those who waited, however short-lived they are.
+    /// What is held now came from the endpoint by this flight: it serves those who waited, however short-lived it is.
     pub granted: bool,
     /// It met the loss of a visitor.
     pub lost: Option<Arc<VisitorLost>>,
@@ -129,13 +138,19 @@ impl Watch {
     }
 
     /// How much is left of a pause. Whoever wrote it may have another clock, so it never lasts longer than the pause itself
-    /// from the moment it was first seen.
+    /// from the moment it was first seen. A process that comes upon a pause which lies too far ahead to be true has no idea how
+    /// old it is: it may try once, lest short-lived processes wait for a clock that was wrong.
     fn pause(&mut self, until: Timestamp, pause: Duration, now: Now) -> Duration {
+        let ahead = until.since(now.wall);
         let since = match self.trouble {
             Some((watched, since)) if watched == until => since,
+            None if ahead > pause + CLOCKS_APART => {
+                self.trouble = Some((until, now.monotonic));
+                return Duration::ZERO;
+            }
             _ => self.trouble.insert((until, now.monotonic)).1,
         };
-        until.since(now.wall).min(pause.saturating_sub(now.monotonic.saturating_sub(since)))
+        ahead.min(pause.saturating_sub(now.monotonic.saturating_sub(since)))
     }
 }
 
@@ -168,6 +183,8 @@ const POLL_FIRST: Duration = Duration::from_millis(50);
 const POLL_MOST: Duration = Duration::from_millis(1_000);
 /// How many swaps in a row may conflict before a pause.
 const CONFLICTS: u32 = 16;
+/// How far apart the clocks of machines in good order may be.
+const CLOCKS_APART: Duration = Duration::from_secs(60);
 /// How often a claim is taken anew because the store was too slow for its lease.
 const CLAIMS: u32 = 3;
 
@@ -186,7 +203,8 @@ pub struct Flight {
     origin: Option<Lineage>,
     /// The nonce of our own claim.
     own: Option<Nonce>,
-    granted: bool,
+    /// What the endpoint gave.
+    granted: Option<Version>,
     lost: Option<Arc<VisitorLost>>,
     /// Events that wait until the tokens they speak of are there to stay.
     pending: Vec<EventKind>,
@@ -209,7 +227,7 @@ impl Flight {
             refused: Vec::new(),
             origin,
             own: None,
-            granted: false,
+            granted: None,
             lost: None,
             pending: Vec::new(),
             poll: POLL_FIRST,
@@ -296,12 +314,16 @@ impl Turn<'_> {
             (Phase::PuttingBack(_) | Phase::Claiming { .. } | Phase::Committing(_), Input::Conflict(seen)) => {
                 self.look(seen)
             }
-            (Phase::PuttingBack(_), Input::StoreFailed(error)) if self.flight.granted => self.unsaved(error),
+            (Phase::PuttingBack(_), Input::StoreFailed(error)) if self.flight.granted.is_some() => self.unsaved(error),
             (Phase::PuttingBack(_) | Phase::Claiming { .. }, Input::StoreFailed(error)) => self.fail(error),
 
             (Phase::Claiming { swap, since, tries }, Input::Swapped) => self.claimed(swap.new, since, tries),
             (Phase::Granting { claim, grant }, Input::Granted(Ok(reply))) => self.granted(&claim, &grant, &reply),
             (Phase::Granting { claim, grant }, Input::Granted(Err(error))) => self.failed(claim, &grant, &error),
+            // No room for what the grant would bring: it was not sent.
+            (Phase::Granting { claim, .. }, Input::StoreFailed(error)) => {
+                self.release(claim.etag, claim.record.claimed(None), Err(error.into()))
+            }
 
             (Phase::Committing(swap), Input::Swapped) => {
                 self.confirm(swap.new);
@@ -370,7 +392,7 @@ impl Turn<'_> {
             Reconciled::Put { record, dropped } | Reconciled::Join { record, dropped } => (record, dropped),
         };
         self.drop_alternates(dropped);
-        let swap = self.swap(expected, record, self.flight.granted);
+        let swap = self.swap(expected, record, self.flight.granted.is_some());
         self.flight.phase = Phase::PuttingBack(swap.clone());
         Action::Swap(Box::new(swap))
     }
@@ -420,7 +442,7 @@ impl Turn<'_> {
 
     /// What this process holds is what the store shows: is a grant needed, and may it be asked for?
     fn consider(&mut self) -> Action {
-        if self.goal_met() || self.flight.granted {
+        if self.goal_met() || self.flight.granted.is_some() {
             return self.land();
         }
         let record = self.flight.held.as_ref().map(|held| held.record.clone()).unwrap_or_default();
@@ -459,32 +481,38 @@ impl Turn<'_> {
 
     /// Which grant this record asks for; an error, or nothing at all, where it asks for none.
     fn wanted(&self, record: &Record) -> Result<Option<Grant>, Error> {
+        let waited_for = matches!(self.flight.goal, Goal::Serve | Goal::Replace(_));
         let Some(chain) = record.chain() else {
-            return Ok(self.may_mint().then_some(Grant::Anonymous));
+            return match self.flight.goal {
+                Goal::Serve => Ok(Some(Grant::Anonymous)),
+                Goal::Replace(_) => Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    "there is nothing to renew: this visitor has no tokens, or was forgotten; ask for an authorization to \
+                     mint new ones",
+                )),
+                Goal::Renew | Goal::Save => Ok(None),
+            };
         };
         if let Some(refresh) = chain.candidate() {
             return Ok(Some(Grant::Refresh(refresh.clone())));
         }
-        if chain.role() == Role::Member {
-            return Err(Error::new(
+        match (chain.tokens.refresh.as_ref().map(|token| token.role), self.flight.policy.on_refused) {
+            (Some(Role::Member), _) => Err(Error::new(
                 ErrorKind::MemberSessionEnded,
                 "the member's session has ended: sign in again, or forget it to go on as a new visitor",
-            ));
-        }
-        if !self.may_mint() {
-            return Ok(None);
-        }
-        match self.flight.policy.on_refused {
-            OnRefused::Mint => Ok(Some(Grant::Anonymous)),
-            OnRefused::Fail => Err(Error::new(
+            )),
+            _ if !waited_for => Ok(None),
+            (None | Some(Role::Visitor), OnRefused::Mint) => Ok(Some(Grant::Anonymous)),
+            (Some(Role::None), OnRefused::Mint) => Err(Error::new(
+                ErrorKind::VisitorLost,
+                "the tokens were refused, and nothing says that they were an anonymous visitor's, so they are not replaced: \
+                 set tokens, or forget them to go on as a new visitor",
+            )),
+            (_, OnRefused::Fail) => Err(Error::new(
                 ErrorKind::VisitorLost,
                 "the visitor's tokens were refused, and the policy is not to replace it: set tokens, or forget it",
             )),
         }
-    }
-
-    fn may_mint(&self) -> bool {
-        matches!(self.flight.goal, Goal::Serve | Goal::Replace(_))
     }
 
     /// Takes the claim, on the version that this process holds.
@@ -543,7 +571,6 @@ impl Turn<'_> {
             return self.failed(claim.clone(), grant, &error);
         }
         let policy = Arc::clone(&self.flight.policy);
-        self.flight.granted = true;
         let settled = match grant {
             Grant::Refresh(used) => {
                 let settled = outcome::renewed(&claim.record, used, reply, self.now.wall, &policy);
@@ -568,6 +595,7 @@ impl Turn<'_> {
                 outcome::minted(&claim.record, reply, lineage, self.now.wall, &policy)
             }
         };
+        self.flight.granted = settled.record.version();
         self.flight.held = Some(Held { record: settled.record.clone(), etag: None, seen: self.now });
         let swap = self.swap(Some(claim.etag), settled.record, true);
         self.flight.phase = Phase::Committing(swap.clone());
@@ -590,12 +618,15 @@ impl Turn<'_> {
         let jitter = u64::try_from((self.draw)() & u128::from(u64::MAX)).unwrap_or(0);
         let mut record = outcome::troubled(&claim.record, error, jitter, self.now.wall, &policy);
         let pause = record.trouble.as_ref().map(|trouble| trouble.pause);
-        let failure = outcome::error_of(error, pause);
-        self.events.push(EventKind::RenewalFailed(failure.clone()));
-        if error.failure == GrantFailure::Unknown {
+        let unanswered = error.failure == GrantFailure::Unknown;
+        if unanswered {
             // The request may yet act: the claim runs out by itself, so that the next grant comes after it.
             record.claim = claim.record.claim;
         }
+        let claimed = self.flight.watch.claim.filter(|_| unanswered).map(|(_, since)| since + policy.lease);
+        let claimed = claimed.map(|end| end.saturating_sub(self.now.monotonic));
+        let failure = outcome::error_of(error, pause.max(claimed));
+        self.events.push(EventKind::RenewalFailed(failure.clone()));
         self.release(claim.etag, record, Err(failure))
     }
 
@@ -650,8 +681,7 @@ impl Turn<'_> {
 
     /// Ends well, unless the endpoint gave everything but an access token.
     fn land(&mut self) -> Action {
-        let granted = self.flight.granted;
-        if granted && self.chain().is_some_and(|chain| chain.tokens.access.is_none()) {
+        if self.holds_granted() && self.chain().is_some_and(|chain| chain.tokens.access.is_none()) {
             return self.end(Err(Error::new(
                 ErrorKind::Unavailable,
                 "the token endpoint's reply held no access token that can be sent; what else it held is kept",
@@ -664,7 +694,13 @@ impl Turn<'_> {
         self.flight.phase = Phase::Done;
         // What was decided is reported even where the release that would have written it down failed.
         self.events.append(&mut self.flight.pending);
-        let landing = Landing { granted: self.flight.granted, lost: self.flight.lost.clone() };
+        let landing = Landing { granted: self.holds_granted(), lost: self.flight.lost.clone() };
         Action::Done(result.map(|()| landing))
+    }
+
+    /// Whether what is held is what the endpoint gave to this flight.
+    fn holds_granted(&self) -> bool {
+        let held = self.flight.held.as_ref().and_then(|held| held.record.version());
+        held.is_some() && held == self.flight.granted
     }
 }

@@ -110,6 +110,7 @@ pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestam
     // Up to a quarter more, so that the instances of a fleet do not knock together.
     let quarter = u64::try_from(trouble.pause.as_millis() / 4).unwrap_or(u64::MAX);
     trouble.pause += Duration::from_millis(jitter % quarter.saturating_add(1));
+    trouble.pause = trouble.pause.min(policy.retry_after_most.max(policy.backoff_most));
     trouble.until = now + trouble.pause;
     let mut record = Record { claim: None, trouble: Some(trouble), ..claimed.clone() };
     if error.failure == GrantFailure::Doubtful
