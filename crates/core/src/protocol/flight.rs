@@ -138,16 +138,13 @@ impl Watch {
     }
 
     /// How much is left of a pause. Whoever wrote it may have another clock, so it never lasts longer than the pause itself
-    /// from the moment it was first seen. A process that comes upon a pause which lies too far ahead to be true has no idea how
-    /// old it is: it may try once, lest short-lived processes wait for a clock that was wrong.
+    /// from the moment it was first seen; and one that lies too far ahead to be true says nothing, lest processes too short-lived
+    /// to watch it wait for a clock that was wrong.
     fn pause(&mut self, until: Timestamp, pause: Duration, now: Now) -> Duration {
         let ahead = until.since(now.wall);
         let since = match self.trouble {
             Some((watched, since)) if watched == until => since,
-            None if ahead > pause + CLOCKS_APART => {
-                self.trouble = Some((until, now.monotonic));
-                return Duration::ZERO;
-            }
+            _ if ahead > pause + CLOCKS_APART => return Duration::ZERO,
             _ => self.trouble.insert((until, now.monotonic)).1,
         };
         ahead.min(pause.saturating_sub(now.monotonic.saturating_sub(since)))
