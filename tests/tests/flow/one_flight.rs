@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use wix_visitor_core::{
-    Error, ErrorKind, Etag, Exchange, GrantError, GrantFailure, Role, StoreError, StoreKey, Stored, TokenStore, Visitors,
+    Error, ErrorKind, Etag, Exchange, GrantError, GrantFailure, Role, StoreError, StoreKey, Stored, TokenStore,
+    Visitors,
 };
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::ledger::secret_key;
