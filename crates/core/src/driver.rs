@@ -110,7 +110,8 @@ impl Driver {
             }
             for kind in step.events {
                 // What this process knows already, of its own doing, is no news.
-                let news = !matches!(kind, EventKind::Adopted) || known != flight.held().and_then(|held| held.record.version());
+                let news = !matches!(kind, EventKind::Adopted)
+                    || known != flight.held().and_then(|held| held.record.version());
                 if news {
                     self.report(entry, kind);
                 }
