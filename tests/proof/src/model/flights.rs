@@ -12,7 +12,7 @@ use crate::model::config::Rule;
 use crate::model::finding::Finding;
 use crate::model::instance::{Answer, Doing, Flying, Frozen, Instance};
 use crate::model::weaken::{SAME, shown, tamper, would_put_back};
-use crate::model::world::{Cx, World, access};
+use crate::model::world::{Cx, World};
 
 impl World {
     pub(crate) fn at(&mut self, who: usize) -> &mut Instance {
@@ -21,9 +21,14 @@ impl World {
 
     pub(crate) fn crash(&mut self, who: usize) {
         let old = std::mem::take(self.at(who));
-        // It starts again, and asks again: somebody has to renew within the grace of what it may have redeemed.
-        let owed = old.owed.or(Some(Goal::Serve));
-        *self.at(who) = Instance { owed, monotonic: old.monotonic, ..Instance::default() };
+        // It starts again, and its callers ask again: somebody has to renew within the grace of what it may have redeemed.
+        let wishes: Vec<_> = old.owed.into_iter().map(|caller| caller.goal).collect();
+        let fresh = Instance { wish: old.wish.clone(), monotonic: old.monotonic, ..Instance::default() };
+        *self.at(who) = fresh;
+        if wishes.is_empty() {
+            self.at(who).call(old.wish.unwrap_or(Goal::Serve));
+        }
+        wishes.into_iter().for_each(|wish| self.at(who).call(wish));
     }
 
     /// Time goes on, for those who stand still too; on the monotonic clock of a machine that sleeps it does not.
@@ -64,8 +69,12 @@ impl World {
     pub(crate) fn served(&mut self, who: usize) {
         let (now, policy) = (self.now(who), Arc::clone(&self.policy));
         let instance = self.at(who);
-        if instance.owed.as_ref().is_some_and(|goal| instance.serves(goal, now, &policy)) {
-            instance.owed = None;
+        let before = instance.owed.len();
+        let mut owed = std::mem::take(&mut instance.owed);
+        owed.retain(|caller| !instance.serves(&caller.goal, now, &policy));
+        let some = owed.len() < before;
+        instance.owed = owed;
+        if some {
             self.serve(who);
         }
     }
@@ -184,11 +193,7 @@ impl World {
         instance.watch = flying.flight.watch().clone();
         match result {
             Ok(landing) => {
-                let newest = instance.held.as_ref().is_some_and(|held| access(&held.record).is_some());
-                let enough = (landing.granted && newest) || instance.owed == Some(Goal::Renew);
-                if enough {
-                    instance.owed = None;
-                }
+                instance.landed(landing.granted);
             }
             Err(error) => {
                 let pause = error.retry_in().filter(|_| instance.intents == flying.intents);
@@ -197,7 +202,7 @@ impl World {
                     error.kind(),
                     ErrorKind::MemberSessionEnded | ErrorKind::VisitorLost | ErrorKind::InvalidInput
                 ) {
-                    instance.owed = None;
+                    instance.owed.clear();
                 }
             }
         }

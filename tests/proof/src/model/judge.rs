@@ -67,7 +67,7 @@ impl World {
     /// Judges a quiescent end: as it is, and after everybody has called once more, in any order.
     pub(crate) fn end(&self, config: &Config) -> Findings {
         let mut found = Findings::default();
-        let waiting = self.instances.iter().any(|i| i.owed.is_some() || i.is_unsaved() || i.frozen.is_some());
+        let waiting = self.instances.iter().any(|i| !i.owed.is_empty() || i.is_unsaved() || i.frozen.is_some());
         if waiting || self.round < config.rounds.len() {
             found.add(Finding::Stuck);
         }

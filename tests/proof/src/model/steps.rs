@@ -65,6 +65,11 @@ impl World {
             if instance.frozen.is_none() {
                 self.flight_steps(who, instance, &mut to);
                 self.intent_steps(who, instance, &mut to);
+                if let Some(wish) = &instance.wish {
+                    to.add(Some(who), "somebody else calls", Some(Fault::Call), |world, _| {
+                        world.at(who).call(wish.clone());
+                    });
+                }
             }
         }
         let busy = to.steps.iter().any(|(label, ..)| !label.fault);
@@ -103,7 +108,7 @@ impl World {
         let active = || self.instances.iter().filter(|instance| instance.frozen.is_none());
         let waits = active().any(|instance| {
             let sleeps = instance.flying.as_ref().is_some_and(|flying| matches!(flying.doing, Doing::Sleep { .. }));
-            sleeps || (instance.owed.is_some() && instance.cooldown.is_some())
+            sleeps || (!instance.owed.is_empty() && instance.cooldown.is_some())
         });
         let overdue = self.instances.iter().any(|instance| {
             matches!(instance.frozen, Some(Frozen::Pause { long: false } | Frozen::Sleep { long: false }))
@@ -112,7 +117,7 @@ impl World {
             let lease = self.policy.lease.as_secs();
             to.add(None, "a lease goes by", None, |world, cx| world.go_on(cx, lease));
         }
-        let idle = active().all(|i| i.flying.is_none() && i.imposing.is_none() && i.owed.is_none());
+        let idle = active().all(|i| i.flying.is_none() && i.imposing.is_none() && i.owed.is_empty());
         if idle && self.round < config.rounds.len() {
             let until = self.until(config);
             for callers in 1..1usize << self.instances.len() {
@@ -201,6 +206,9 @@ impl World {
                     world.answer(cx, who, answer, true, Some(Frozen::Sleep { long: false }));
                 });
                 freeze(who, to, "before it sends", "asleep before it sends");
+                to.add(some, "has no room for a reply, and sends nothing", Some(Fault::Transient), |world, cx| {
+                    world.answer(cx, who, Answer::Unavailable, false, None);
+                });
                 to.add(some, "is answered 503", Some(Fault::Transient), |world, cx| {
                     world.answer(cx, who, Answer::GrantTransient, false, None);
                 });

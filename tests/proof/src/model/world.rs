@@ -164,15 +164,18 @@ impl World {
         let call = cx.config.rounds.get(self.round).copied().unwrap_or(Call::Serve);
         let standing = self.store.as_ref().and_then(|seen| access(&seen.record));
         for (who, instance) in self.instances.iter_mut().enumerate() {
+            instance.wish = None;
             if callers >> who & 1 == 0 {
                 continue;
             }
             let own = instance.held.as_ref().and_then(|held| access(&held.record));
-            instance.owed = Some(match call {
+            let wish = match call {
                 Call::Serve => Goal::Serve,
                 Call::Renew => Goal::Renew,
                 Call::Reject => own.or_else(|| standing.clone()).map_or(Goal::Serve, Goal::Replace),
-            });
+            };
+            instance.call(wish.clone());
+            instance.wish = Some(wish);
         }
         self.round += 1;
         self.take_off(cx);
@@ -207,8 +210,8 @@ impl World {
         (store, history, limbo, endpoint, late, time, round, budget).hash(&mut hasher);
         (self.rolled, &self.rightful, self.served, self.twins).hash(&mut hasher);
         for instance in order.iter().filter_map(|which| instances.get(*which)) {
-            let Instance { held, intents, watch, cooldown, owed, flying, imposing, frozen, monotonic } = instance;
-            (held, intents, watch, cooldown, owed, frozen, monotonic).hash(&mut hasher);
+            let Instance { held, intents, watch, cooldown, owed, wish, flying, imposing, frozen, monotonic } = instance;
+            (held, intents, watch, cooldown, owed, wish, frozen, monotonic).hash(&mut hasher);
             match flying {
                 None => 0u8.hash(&mut hasher),
                 Some(flying) => {
