@@ -29,10 +29,12 @@ pub enum Fault {
     Set,
     /// The application forgets the visitor, on any instance and at any moment.
     Forget,
+    /// One more caller wants what others on the same instance want, at any moment after them.
+    Call,
 }
 
 impl Fault {
-    /// All of them, in the order of the tables.
+    /// All that the tables have a row for, in their order.
     pub const ALL: [Self; 12] = [
         Self::Transient,
         Self::StoreUnknown,
@@ -63,6 +65,7 @@ impl Fault {
             Self::FailoverTwo => "failover, two writes back",
             Self::Set => "set tokens",
             Self::Forget => "forget",
+            Self::Call => "one more caller",
         }
     }
 

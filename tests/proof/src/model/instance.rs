@@ -12,6 +12,8 @@ use wix_visitor_core::protocol::schedule::Schedule;
 use wix_visitor_core::record::Lineage;
 use wix_visitor_core::{Etag, Grant, Now, Policy, Secret};
 
+use crate::model::world::access;
+
 /// What a flight waits for, or what has come and was not looked at yet.
 #[allow(clippy::large_enum_variant, reason = "most of what is cloned all the time is this large")]
 #[derive(Clone, Debug, Hash)]
@@ -85,6 +87,14 @@ pub(crate) enum Frozen {
     Sleep { long: bool },
 }
 
+/// Somebody who waits for a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Caller {
+    pub(crate) goal: Goal,
+    /// The flight it waits for was under way before it called.
+    pub(crate) joined: bool,
+}
+
 /// One instance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Instance {
@@ -92,8 +102,10 @@ pub(crate) struct Instance {
     pub(crate) intents: u64,
     pub(crate) watch: Watch,
     pub(crate) cooldown: Option<Duration>,
-    /// What somebody waits for.
-    pub(crate) owed: Option<Goal>,
+    /// Those who wait.
+    pub(crate) owed: Vec<Caller>,
+    /// What those who called in this round want.
+    pub(crate) wish: Option<Goal>,
     pub(crate) flying: Option<Flying>,
     pub(crate) imposing: Option<Imposing>,
     pub(crate) frozen: Option<Frozen>,
@@ -140,19 +152,31 @@ impl Instance {
         }
     }
 
+    /// Somebody calls.
+    pub(crate) fn call(&mut self, goal: Goal) {
+        self.owed.push(Caller { goal, joined: self.flying.is_some() });
+    }
+
+    /// A flight ended well: whom what it brought serves, however short-lived that is, as `Visitor::obtain` has it. The others go
+    /// on to a flight of their own.
+    pub(crate) fn landed(&mut self, granted: bool) {
+        let newest = self.held.as_ref().and_then(|held| access(&held.record));
+        self.owed.retain_mut(|Caller { goal, joined }| {
+            let stale = std::mem::take(joined) && newest.clone().map(Goal::Replace).as_ref() == Some(goal);
+            !(*goal == Goal::Renew || granted && newest.is_some() && !stale)
+        });
+    }
+
     /// A flight towards what is wanted and not there, if there is to be one: `Driver::board`.
     pub(crate) fn takes_off(&mut self, now: Now, policy: &Arc<Policy>) -> Option<Flight> {
         if self.flying.is_some() || self.frozen.is_some() {
             return None;
         }
-        if self.owed.as_ref().is_some_and(|goal| self.serves(goal, now, policy)) {
-            self.owed = None;
-        }
         if self.cooldown.is_some_and(|until| now.monotonic >= until) {
             self.cooldown = None;
         }
-        let goal = match &self.owed {
-            Some(goal) if self.cooldown.is_none() => goal.clone(),
+        let goal = match self.owed.first() {
+            Some(caller) if self.cooldown.is_none() => caller.goal.clone(),
             _ if self.is_unsaved() => Goal::Save,
             _ => return None,
         };

@@ -11,15 +11,22 @@
 
 mod canon;
 pub mod config;
+mod deeds;
 pub mod endpoint;
 pub mod explore;
 pub mod finding;
+mod flights;
 mod instance;
+mod intents;
+mod judge;
+mod replay;
 mod steps;
+mod weaken;
 mod world;
 
 pub use config::{Call, Config, Fault, Rule, Start};
 pub use endpoint::Behaviour;
 pub use explore::{Explored, explore};
 pub use finding::{Finding, Findings};
-pub use world::{Label, replay};
+pub use replay::replay;
+pub use world::Label;
