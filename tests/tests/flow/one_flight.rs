@@ -382,7 +382,8 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     let site = runtime.block_on(async { Instance::new(Rotation::Same) });
     drop(runtime);
     let visitor = &site.visitor();
-    let calls: [Pin<Box<dyn Future<Output = Result<(), Error>>>>; 8] = [
+    type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+    let calls: [Call<'_>; 8] = [
         Box::pin(async { visitor.authorization().await.map(drop) }),
         Box::pin(async { visitor.renew().await.map(drop) }),
         Box::pin(async { visitor.renew_if("rejected").await.map(drop) }),
