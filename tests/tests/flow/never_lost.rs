@@ -191,6 +191,8 @@ async fn a9_a_grant_without_an_answer_is_not_sent_again_within_the_lease() {
     site.endpoint.plan(Plan::Hang);
     let error = site.visitor().authorization().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    let told = error.retry_in().unwrap();
+    assert!(told > secs(4) && told <= secs(5), "{told:?}: the lease has five seconds to go, less the endpoint's grace");
     let sent = site.endpoint.grants();
     // Ten seconds have passed since the claim; the lease is fifteen. A second instance has to watch a whole one.
     let other = site.another();

@@ -399,3 +399,14 @@ async fn debug_output_shows_the_path_and_no_record() {
     let shown = format!("{store:?}");
     assert!(shown.contains("v.db") && !shown.contains("[1"), "{shown}");
 }
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let directory = tempdir().unwrap();
+    let mut open = Box::pin(SqliteStore::open(directory.path().join("v.db")));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match open.as_mut().poll(&mut cx) {
+        std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), StoreErrorKind::Misconfigured),
+        other => panic!("{other:?}"),
+    }
+}
