@@ -144,7 +144,7 @@ pub enum ErrorKind {
     VisitorLost,
     /// The site was shut down; no new grant is started.
     ShuttingDown,
-    /// There is no tokio runtime to run on.
+    /// There is no tokio runtime to run on. It needs one with its timer on: tokio itself panics without.
     NoRuntime,
     /// A store or an endpoint panicked in the middle of its work.
     Panicked,
