@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use wix_visitor::Secret;
+use wix_visitor_testkit::sandbox::Fault;
 
 const EXAMPLES: &str = "\
 Try it without a site of your own; the sandbox is a small Wix on this machine:
@@ -157,7 +158,8 @@ pub(crate) enum Command {
     /// Run a sandbox Wix until Ctrl-C, for programs under development.
     ///
     /// A small Wix on this machine alone: the token endpoint, products, carts and more, without an account. What is not known
-    /// about Wix can be switched.
+    /// about Wix can be switched, and failures can be planned.
+    #[command(after_long_help = sandbox_help())]
     Sandbox(SandboxArgs),
 }
 
@@ -223,6 +225,29 @@ pub(crate) struct SandboxArgs {
     /// Added to the time each answer takes, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pub(crate) latency: u64,
+
+    /// A failure to plan, such as 'renew: status=503, times=2'; may be given more than once.
+    ///
+    /// What can be planned stands at the end of `sandbox --help`.
+    #[arg(long = "fault", value_name = "SPEC")]
+    pub(crate) faults: Vec<Fault>,
+}
+
+fn sandbox_help() -> String {
+    format!(
+        "\
+Planned failures, from the start or while it runs:
+  wix-visitor sandbox --fault 'renew: status=503, retry-after=5, times=2' --fault '/ecom/: reset'
+  curl http://127.0.0.1:4747/_sandbox/faults -d 'mint: reset, after-acting'
+
+{}
+Paths of its own:
+  /_sandbox/faults             POST plans faults, one a line; GET shows them; DELETE clears them
+  /_sandbox/echo               answers what it received, without credentials
+  /_sandbox/redirect?to=URL    redirects there, with 302 or what &status=NNN says
+  /_sandbox/status/NNN         answers this status, 200 to 599",
+        Fault::grammar()
+    )
 }
 
 #[derive(Clone, Copy, ValueEnum)]
