@@ -26,7 +26,8 @@ pub(crate) async fn run(args: &Args, console: Console) -> Result<Exit, Failure> 
         Command::Call(call) => call::check(call)?,
         _ => {}
     }
-    let session = interrupt.or(Session::open(&args.site, console)).await?;
+    let looks = matches!(args.command, Command::Status | Command::Export);
+    let session = interrupt.or(Session::open(&args.site, looks, console)).await?;
     let result = interrupt.or(perform(args, &session, console)).await;
     if result.as_ref().is_err_and(|failure| failure.exit == Exit::Interrupted) {
         console.notice("interrupted", "finishing what is under way; once more to stop at once");
