@@ -28,7 +28,7 @@ Exit codes:
   5  the store is unavailable, or what it holds is damaged
   6  the member's session has ended: sign in again, or forget
   7  the API answered 400 or above; its body is printed all the same
-130  interrupted; what was under way has been finished and kept
+129, 130, 143  ended by hanging up, Ctrl-C, SIGTERM; what was under way has been finished and kept
 
 This command is for self-managed Wix Headless projects and is not a product of Wix.";
 

@@ -14,3 +14,4 @@ mod output;
 mod planned_faults;
 mod sandbox_mode;
 mod support;
+mod waiting;
