@@ -46,15 +46,13 @@ impl Interrupt {
     /// Returns once the user has asked for the end.
     pub(crate) async fn asked(&self) -> Signal {
         let mut listening = self.0.clone();
-        loop {
-            if let Some(signal) = *listening.borrow_and_update() {
-                return signal;
-            }
-            if listening.changed().await.is_err() {
-                // The listener is gone, so nobody will ever ask.
-                std::future::pending::<()>().await;
-            }
+        if let Ok(asked) = listening.wait_for(Option::is_some).await
+            && let Some(signal) = *asked
+        {
+            return signal;
         }
+        // The listener is gone, so nobody will ever ask.
+        std::future::pending().await
     }
 
     /// Does the work, or ends early where the user asks for it.
