@@ -138,7 +138,7 @@ async fn store(
             return Tokens::default();
         }
     };
-    checks.push(match label.kind.as_str() {
+    checks.push(match label.kind {
         "memory" => Check::good("store", "memory: every command mints a visitor of its own, and forgets it"),
         _ => Check::good("store", format!("{label} can be opened and written")),
     });

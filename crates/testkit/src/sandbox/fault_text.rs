@@ -17,14 +17,14 @@ const REQUESTS: [(&str, &str); 6] = [
 /// What happens, and what that means.
 const EVENTS: [(&str, &str); 15] = [
     ("status=NNN", "answers this status, 200 to 599, instead of acting"),
-    ("body=TEXT", "answers this JSON instead of acting; comes last, as it goes on to the end"),
+    ("body=TEXT", "answers this JSON instead of acting; goes on to the end of the text"),
     ("html", "acts, and answers with a page for people"),
     ("empty", "acts, and answers with an empty body"),
     ("truncate", "acts, and ends the connection after half of the answer"),
     ("oversize=BYTES", "acts, and answers with so many bytes of padding"),
     ("reset", "resets the connection instead of acting"),
     ("hang", "neither acts nor answers"),
-    ("after-acting", "acts first, also where the above says otherwise: the answer is lost, its effect is not"),
+    ("after-acting", "acts first, though the above says otherwise: only the answer is lost"),
     ("retry-after=SECONDS", "adds this header to the answer"),
     ("delay=TIME", "waits before acting, so long: 500ms, 2s"),
     ("delay-after-acting=TIME", "waits between acting and answering"),
@@ -80,8 +80,8 @@ impl Fault {
             rows.iter().map(|(form, meaning)| format!("    {form:<24}{meaning}\n")).collect()
         };
         format!(
-            "A fault is written `REQUESTS: WHAT, WHAT, …`, such as `{EXAMPLE}`.\n  REQUESTS is one of\n{}  WHAT is any of\n{}\
-             Of several faults for one request the first is used.\n",
+            "A fault is written `REQUESTS: WHAT, WHAT, …`; of several for one request the first is used.\n  \
+             REQUESTS is one of\n{}  WHAT is any of\n{}",
             rows(&REQUESTS),
             rows(&EVENTS),
         )
