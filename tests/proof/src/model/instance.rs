@@ -2,6 +2,7 @@
 //!
 //! Mirrors `crates/core/src/{driver,entry}.rs`: [`Instance::publish`] and [`Instance::impose`] line by line.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use wix_visitor_core::protocol::schedule::Schedule;
 use wix_visitor_core::record::Lineage;
 use wix_visitor_core::{Etag, Grant, Now, Policy, Secret};
 
+use crate::model::canon::Canon;
 use crate::model::world::access;
 
 /// What a flight waits for, or what has come and was not looked at yet.
@@ -114,6 +116,26 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// All that bears on what it may still do, or come to.
+    pub(crate) fn hash_into(&self, hasher: &mut Canon) {
+        let Self { held, intents, watch, cooldown, owed, wish, flying, imposing, frozen, monotonic } = self;
+        (held, intents, watch, cooldown, owed, wish, frozen, monotonic).hash(hasher);
+        match flying {
+            None => 0u8.hash(hasher),
+            Some(flying) => {
+                flying.flight.fingerprint(hasher);
+                (flying.intents, &flying.doing, flying.looked, flying.stale, &flying.last).hash(hasher);
+            }
+        }
+        match imposing {
+            None => 0u8.hash(hasher),
+            Some(imposing) => {
+                let forgets = matches!(imposing.intent, Intent::Forget);
+                (forgets, imposing.lineage, &imposing.wrote, &imposing.doing).hash(hasher);
+            }
+        }
+    }
+
     pub(crate) fn publish(&mut self, held: Option<Held>, intents: u64) {
         if self.intents != intents {
             let lineage = |held: &Held| held.record.version().map(|version| version.lineage);

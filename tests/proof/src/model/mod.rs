@@ -21,12 +21,13 @@ mod intents;
 mod judge;
 mod replay;
 mod steps;
-mod weaken;
+pub mod weaken;
 mod world;
 
-pub use config::{Call, Config, Fault, Rule, Start};
+pub use config::{Call, Config, Fault, Start, names};
 pub use endpoint::Behaviour;
 pub use explore::{Explored, explore};
 pub use finding::{Finding, Findings};
 pub use replay::replay;
+pub use weaken::Rule;
 pub use world::Label;
