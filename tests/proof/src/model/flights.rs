@@ -15,7 +15,7 @@ use crate::model::world::{Cx, World};
 
 impl World {
     pub(crate) fn at(&mut self, who: usize) -> &mut Instance {
-        &mut self.instances[who]
+        Arc::make_mut(&mut self.instances[who])
     }
 
     pub(crate) fn crash(&mut self, who: usize) {
@@ -34,7 +34,7 @@ impl World {
     pub(crate) fn go_on(&mut self, seconds: u64) {
         self.time += seconds;
         let long = seconds >= self.policy.lease.as_secs();
-        for instance in &mut self.instances {
+        for instance in self.instances.iter_mut().map(Arc::make_mut) {
             instance.frozen = instance.frozen.map(|frozen| match frozen {
                 Frozen::Pause { long: before } => Frozen::Pause { long: before || long },
                 Frozen::Sleep { long: before } => Frozen::Sleep { long: before || long },
@@ -54,7 +54,7 @@ impl World {
             loop {
                 let (now, policy) = (self.now(who), Arc::clone(&self.policy));
                 self.served(who);
-                if self.at(who).takes_off(now, &policy).is_none() {
+                if !self.instances[who].is_free() || !self.at(who).takes_off(now, &policy) {
                     break;
                 }
                 self.drive(cx, who, Input::Start, now);
@@ -68,13 +68,12 @@ impl World {
     /// Takes note of a caller who has now got what it waited for.
     pub(crate) fn served(&mut self, who: usize) {
         let (now, policy) = (self.now(who), Arc::clone(&self.policy));
-        let instance = self.at(who);
-        let before = instance.owed.len();
-        let mut owed = std::mem::take(&mut instance.owed);
-        owed.retain(|caller| !instance.serves(&caller.goal, now, &policy));
-        let some = owed.len() < before;
-        instance.owed = owed;
-        if some {
+        let instance = &self.instances[who];
+        if instance.owed.iter().any(|caller| instance.serves(&caller.goal, now, &policy)) {
+            let instance = self.at(who);
+            let mut owed = std::mem::take(&mut instance.owed);
+            owed.retain(|caller| !instance.serves(&caller.goal, now, &policy));
+            instance.owed = owed;
             self.serve(who);
         }
     }

@@ -189,22 +189,25 @@ impl Instance {
         });
     }
 
-    /// A flight towards what is wanted and not there, if there is to be one: `Driver::board`.
-    pub(crate) fn takes_off(&mut self, now: Now, policy: &Arc<Policy>) -> Option<Flight> {
-        if self.flying.is_some() || self.frozen.is_some() {
-            return None;
-        }
+    /// Whether it may have something to do that it has not begun.
+    pub(crate) fn is_free(&self) -> bool {
+        let wants = !self.owed.is_empty() || self.is_unsaved() || self.cooldown.is_some();
+        wants && self.flying.is_none() && self.frozen.is_none()
+    }
+
+    /// Takes off towards what is wanted and not there, if anything is: `Driver::board`.
+    pub(crate) fn takes_off(&mut self, now: Now, policy: &Arc<Policy>) -> bool {
         if self.cooldown.is_some_and(|until| now.monotonic >= until) {
             self.cooldown = None;
         }
         let goal = match self.owed.first() {
             Some(caller) if self.cooldown.is_none() => caller.goal.clone(),
             _ if self.is_unsaved() => Goal::Save,
-            _ => return None,
+            _ => return false,
         };
         let flight = Flight::new(Arc::clone(policy), 0, goal.clone(), self.held.clone(), self.watch.clone());
         self.flying = Some(Flying {
-            flight: flight.clone(),
+            flight,
             goal,
             intents: self.intents,
             doing: Doing::Load,
@@ -213,6 +216,6 @@ impl Instance {
             nonce: None,
             last: None,
         });
-        Some(flight)
+        true
     }
 }

@@ -79,7 +79,8 @@ pub(crate) struct World {
     pub(crate) endpoint: Endpoint,
     /// Grants that nobody listens to any more, and that have yet to act: each before this moment, when its lease is over.
     pub(crate) late: Vec<(Grant, u64)>,
-    pub(crate) instances: Vec<Instance>,
+    /// Shared by the states in which they are the same.
+    pub(crate) instances: Vec<Arc<Instance>>,
     pub(crate) time: u64,
     pub(crate) round: usize,
     pub(crate) budget: Budget,
@@ -110,7 +111,7 @@ impl World {
             limbo: Vec::new(),
             endpoint: Endpoint::new(config.behaviour),
             late: Vec::new(),
-            instances: vec![Instance::default(); config.instances],
+            instances: vec![Arc::default(); config.instances],
             time: 0,
             round: 0,
             budget: Budget::new(&config.faults),
@@ -165,6 +166,7 @@ impl World {
         let call = cx.config.rounds.get(self.round).copied().unwrap_or(Call::Serve);
         let standing = self.store.as_ref().and_then(|seen| access(&seen.record));
         for (who, instance) in self.instances.iter_mut().enumerate() {
+            let instance = Arc::make_mut(instance);
             instance.wish = None;
             if callers >> who & 1 == 0 {
                 continue;
