@@ -4,8 +4,11 @@
 //! and only what surrounds them is a model: the store, the endpoint, time, and the driver's few lines that carry actions out.
 //!
 //! * [`config`] - what is explored
-//! * `world` - the fleet, its store and its time, and every step that is possible next
-//! * `endpoint` - families of refresh tokens
+//! * `world` - the fleet, its store and its time; `instance` - one of the fleet
+//! * `steps` - every step that is possible next; `flights`, `intents` - what comes of it; `deeds` - at the store and the endpoint
+//! * [`endpoint`] - families of refresh tokens
+//! * `judge` - what is found out about a state, and about an end
+//! * [`weaken`] - how a rule is left out
 //! * [`mod@explore`] - every interleaving, each state once
 //! * [`finding`] - what is looked out for
 
