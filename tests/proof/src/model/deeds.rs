@@ -5,11 +5,11 @@ use wix_visitor_core::protocol::reconcile::newer;
 use wix_visitor_core::record::{Nonce, Record};
 use wix_visitor_core::{Etag, Grant, Secret, Timestamp};
 
-use crate::model::config::{Fault, Rule, Start};
+use crate::model::config::{Fault, Start};
 use crate::model::endpoint::{Redeemed, family_of};
 use crate::model::finding::Finding;
 use crate::model::instance::{Answer, Doing};
-use crate::model::weaken::{SAME, tamper};
+use crate::model::weaken::{Rule, SAME, tamper};
 use crate::model::world::{Cx, Rightful, World, family_in};
 
 impl World {
@@ -87,7 +87,7 @@ impl World {
             Grant::Refresh(refresh) => family_of(refresh),
             _ => None,
         };
-        if !self.rolled && self.late.iter().any(|late| family(late) == family(grant)) {
+        if !self.rolled && self.late.iter().any(|(late, _)| family(late) == family(grant)) {
             cx.found.add(Finding::Overlap);
         }
     }

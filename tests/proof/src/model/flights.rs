@@ -8,15 +8,14 @@ use wix_visitor_core::{
     Error, ErrorKind, Grant, GrantError, GrantFailure, GrantReply, Now, StoreError, StoreErrorKind,
 };
 
-use crate::model::config::Rule;
 use crate::model::finding::Finding;
 use crate::model::instance::{Answer, Doing, Flying, Frozen, Instance};
-use crate::model::weaken::{SAME, shown, tamper, would_put_back};
+use crate::model::weaken::{Rule, SAME, misses, shown, tamper};
 use crate::model::world::{Cx, World};
 
 impl World {
     pub(crate) fn at(&mut self, who: usize) -> &mut Instance {
-        &mut self.instances[who]
+        Arc::make_mut(&mut self.instances[who])
     }
 
     pub(crate) fn crash(&mut self, who: usize) {
@@ -32,18 +31,19 @@ impl World {
     }
 
     /// Time goes on, for those who stand still too; on the monotonic clock of a machine that sleeps it does not.
-    pub(crate) fn go_on(&mut self, _: &mut Cx<'_>, seconds: u64) {
+    pub(crate) fn go_on(&mut self, seconds: u64) {
         self.time += seconds;
-        for instance in &mut self.instances {
+        let long = seconds >= self.policy.lease.as_secs();
+        for instance in self.instances.iter_mut().map(Arc::make_mut) {
             instance.frozen = instance.frozen.map(|frozen| match frozen {
-                Frozen::Pause { .. } => Frozen::Pause { long: true },
-                Frozen::Sleep { .. } => Frozen::Sleep { long: true },
+                Frozen::Pause { long: before } => Frozen::Pause { long: before || long },
+                Frozen::Sleep { long: before } => Frozen::Sleep { long: before || long },
             });
             if !matches!(instance.frozen, Some(Frozen::Sleep { .. })) {
                 instance.monotonic += seconds;
             }
             if let (Some(flying), Some(_)) = (&mut instance.flying, instance.frozen) {
-                flying.stale |= matches!(flying.doing, Doing::Grant(_));
+                flying.stale |= long && matches!(flying.doing, Doing::Grant(_));
             }
         }
     }
@@ -54,7 +54,7 @@ impl World {
             loop {
                 let (now, policy) = (self.now(who), Arc::clone(&self.policy));
                 self.served(who);
-                if self.at(who).takes_off(now, &policy).is_none() {
+                if !self.instances[who].is_free() || !self.at(who).takes_off(now, &policy) {
                     break;
                 }
                 self.drive(cx, who, Input::Start, now);
@@ -68,13 +68,12 @@ impl World {
     /// Takes note of a caller who has now got what it waited for.
     pub(crate) fn served(&mut self, who: usize) {
         let (now, policy) = (self.now(who), Arc::clone(&self.policy));
-        let instance = self.at(who);
-        let before = instance.owed.len();
-        let mut owed = std::mem::take(&mut instance.owed);
-        owed.retain(|caller| !instance.serves(&caller.goal, now, &policy));
-        let some = owed.len() < before;
-        instance.owed = owed;
-        if some {
+        let instance = &self.instances[who];
+        if instance.owed.iter().any(|caller| instance.serves(&caller.goal, now, &policy)) {
+            let instance = self.at(who);
+            let mut owed = std::mem::take(&mut instance.owed);
+            owed.retain(|caller| !instance.serves(&caller.goal, now, &policy));
+            instance.owed = owed;
             self.serve(who);
         }
     }
@@ -102,10 +101,14 @@ impl World {
         let note = answer.clone();
         let input = match answer {
             Answer::Loaded(seen) | Answer::Conflict(seen) => {
+                if cx.is_without(Rule::Watch) && seen.is_some() && flying.looked == seen.as_ref().map(|seen| seen.etag)
+                {
+                    now.monotonic += policy.lease;
+                }
                 flying.looked = seen.as_ref().map(|seen| seen.etag);
                 let seen = seen.map(|seen| shown(cx, seen, flying.nonce));
                 let loaded = matches!(note, Answer::Loaded(_));
-                if cx.is_without(Rule::PutBack) && would_put_back(flying, seen.as_ref(), now, &policy) {
+                if misses(cx, flying, seen.as_ref(), now, &policy) {
                     let watch = flying.flight.watch().clone();
                     flying.flight = Flight::new(Arc::clone(&policy), 0, flying.goal.clone(), None, watch);
                     flying.flight.next(Input::Start, now, &mut || 0);
@@ -168,7 +171,7 @@ impl World {
                 flying.nonce = swap.new.record.claim.map(|nonce| nonce.0).or(flying.nonce);
                 let blind =
                     cx.is_without(Rule::ReRead) && flying.last.take_if(|last| *last == Answer::Refused).is_some();
-                Doing::Swap { swap, asked: now, blind }
+                Doing::Swap { swap, asked: self.now(who), blind }
             }
             Action::Grant { grant, .. } => {
                 let asked = match &flying.doing {

@@ -2,6 +2,7 @@
 //!
 //! Mirrors `crates/core/src/{driver,entry}.rs`: [`Instance::publish`] and [`Instance::impose`] line by line.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use wix_visitor_core::protocol::schedule::Schedule;
 use wix_visitor_core::record::Lineage;
 use wix_visitor_core::{Etag, Grant, Now, Policy, Secret};
 
+use crate::model::canon::Canon;
 use crate::model::world::access;
 
 /// What a flight waits for, or what has come and was not looked at yet.
@@ -114,6 +116,26 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// All that bears on what it may still do, or come to.
+    pub(crate) fn hash_into(&self, hasher: &mut Canon) {
+        let Self { held, intents, watch, cooldown, owed, wish, flying, imposing, frozen, monotonic } = self;
+        (held, intents, watch, cooldown, owed, wish, frozen, monotonic).hash(hasher);
+        match flying {
+            None => 0u8.hash(hasher),
+            Some(flying) => {
+                flying.flight.fingerprint(hasher);
+                (flying.intents, &flying.doing, flying.looked, flying.stale, &flying.last).hash(hasher);
+            }
+        }
+        match imposing {
+            None => 0u8.hash(hasher),
+            Some(imposing) => {
+                let forgets = matches!(imposing.intent, Intent::Forget);
+                (forgets, imposing.lineage, &imposing.wrote, &imposing.doing).hash(hasher);
+            }
+        }
+    }
+
     pub(crate) fn publish(&mut self, held: Option<Held>, intents: u64) {
         if self.intents != intents {
             let lineage = |held: &Held| held.record.version().map(|version| version.lineage);
@@ -167,22 +189,25 @@ impl Instance {
         });
     }
 
-    /// A flight towards what is wanted and not there, if there is to be one: `Driver::board`.
-    pub(crate) fn takes_off(&mut self, now: Now, policy: &Arc<Policy>) -> Option<Flight> {
-        if self.flying.is_some() || self.frozen.is_some() {
-            return None;
-        }
+    /// Whether it may have something to do that it has not begun.
+    pub(crate) fn is_free(&self) -> bool {
+        let wants = !self.owed.is_empty() || self.is_unsaved() || self.cooldown.is_some();
+        wants && self.flying.is_none() && self.frozen.is_none()
+    }
+
+    /// Takes off towards what is wanted and not there, if anything is: `Driver::board`.
+    pub(crate) fn takes_off(&mut self, now: Now, policy: &Arc<Policy>) -> bool {
         if self.cooldown.is_some_and(|until| now.monotonic >= until) {
             self.cooldown = None;
         }
         let goal = match self.owed.first() {
             Some(caller) if self.cooldown.is_none() => caller.goal.clone(),
             _ if self.is_unsaved() => Goal::Save,
-            _ => return None,
+            _ => return false,
         };
         let flight = Flight::new(Arc::clone(policy), 0, goal.clone(), self.held.clone(), self.watch.clone());
         self.flying = Some(Flying {
-            flight: flight.clone(),
+            flight,
             goal,
             intents: self.intents,
             doing: Doing::Load,
@@ -191,6 +216,6 @@ impl Instance {
             nonce: None,
             last: None,
         });
-        Some(flight)
+        true
     }
 }

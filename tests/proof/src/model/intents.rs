@@ -9,10 +9,10 @@ use wix_visitor_core::protocol::reconcile::Held;
 use wix_visitor_core::record::{Lineage, Standing};
 use wix_visitor_core::{AccessToken, Etag, RefreshToken, Role, Tokens};
 
-use crate::model::config::{Fault, Rule};
+use crate::model::config::Fault;
 use crate::model::instance::{Answer, Doing, Imposing, Instance};
 use crate::model::steps::{Collector, freeze};
-use crate::model::weaken::SAME;
+use crate::model::weaken::{Rule, SAME};
 use crate::model::world::{Cx, Limbo, World};
 
 impl World {

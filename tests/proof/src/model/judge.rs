@@ -105,7 +105,7 @@ impl World {
         let mut world = self.clone();
         world.budget = Budget::default();
         world.limbo.clear();
-        world.go_on(&mut cx, config.life);
+        world.go_on(config.life);
         world.endpoint.grow_old();
         world.begin_round(&mut cx, usize::MAX);
         for _ in 0..200 {

@@ -5,6 +5,7 @@ use wix_visitor_core::protocol::flight::Input;
 use crate::model::config::{Config, Fault};
 use crate::model::finding::Findings;
 use crate::model::instance::{Answer, Doing, Frozen, Instance};
+use crate::model::weaken::Rule;
 use crate::model::world::{Cx, Label, Limbo, World, back};
 
 /// Who calls in a round, by bit mask.
@@ -92,7 +93,7 @@ impl World {
         }
         if !self.late.is_empty() {
             to.add(None, "the late grant acts", None, |world, cx| {
-                let grant = world.late.remove(0);
+                let (grant, _) = world.late.remove(0);
                 world.act(cx, &grant);
             });
         }
@@ -102,20 +103,27 @@ impl World {
                 world.exchange(cx, expected, new, false);
             });
         }
-        if busy || !self.late.is_empty() {
+        if busy {
             return;
         }
         let active = || self.instances.iter().filter(|instance| instance.frozen.is_none());
-        let waits = active().any(|instance| {
-            let sleeps = instance.flying.as_ref().is_some_and(|flying| matches!(flying.doing, Doing::Sleep { .. }));
-            sleeps || (!instance.owed.is_empty() && instance.cooldown.is_some())
-        });
+        let lease = self.policy.lease.as_secs();
+        let pauses = active().filter(|instance| !instance.owed.is_empty());
+        let pauses = pauses.filter_map(|i| Some(i.cooldown?.as_secs().saturating_sub(i.monotonic).clamp(1, lease)));
+        let pause = pauses.min();
+        if let Some(pause) = pause.filter(|pause| self.late.iter().all(|(_, until)| self.time + pause < *until)) {
+            to.add(None, "a pause goes by", None, |world, _| world.go_on(pause));
+        }
+        if !self.late.is_empty() || pause.is_some() {
+            return;
+        }
+        let waits = active()
+            .any(|instance| instance.flying.as_ref().is_some_and(|flying| matches!(flying.doing, Doing::Sleep { .. })));
         let overdue = self.instances.iter().any(|instance| {
             matches!(instance.frozen, Some(Frozen::Pause { long: false } | Frozen::Sleep { long: false }))
         });
         if waits || overdue {
-            let lease = self.policy.lease.as_secs();
-            to.add(None, "a lease goes by", None, |world, cx| world.go_on(cx, lease));
+            to.add(None, "a lease goes by", None, |world, _| world.go_on(lease));
         }
         let idle = active().all(|i| i.flying.is_none() && i.imposing.is_none() && i.owed.is_empty());
         if idle && self.round < config.rounds.len() {
@@ -123,7 +131,7 @@ impl World {
             for callers in 1..1usize << self.instances.len() {
                 let what = ROUNDS.get(callers).copied().unwrap_or("a token's life goes by");
                 to.add(None, what, None, |world, cx| {
-                    world.go_on(cx, until);
+                    world.go_on(until);
                     world.endpoint.grow_old();
                     world.begin_round(cx, callers);
                 });
@@ -221,14 +229,16 @@ impl World {
                     world.answer(cx, who, Answer::GrantUnknown, false, None);
                 });
                 let sent = grant.clone();
+                let lease_ends = self.time + self.policy.lease.as_secs();
                 to.add(some, "gives up on its grant, which is late", Some(Fault::Late), |world, cx| {
-                    world.late.push(sent);
+                    world.late.push((sent, lease_ends));
                     world.answer(cx, who, Answer::GrantUnknown, false, None);
                 });
             }
             Doing::Sleep { looked, since } => {
                 let changed = *looked != self.store.as_ref().map(|seen| seen.etag);
-                if changed || self.now(who).monotonic > *since {
+                let hasty = to.config.without == Some(Rule::Watch);
+                if changed || hasty || self.now(who).monotonic > *since {
                     to.add(some, "wakes", None, |world, cx| world.drive(cx, who, Input::Woke, world.now(who)));
                 }
             }

@@ -4,9 +4,9 @@
 //! between an answer and its next action is seen by nobody else. Only a pause, a sleep, a crash and an intent on the same instance can
 //! come between, and have steps of their own for that.
 //!
-//! **Time** stands still while anybody who is not frozen has something to do. When all others watch a claim or sit out a pause,
-//! or stand still themselves, a lease goes by; when nobody has anything left to do, so does a token's life, and with it every
-//! grace. So a slow machine is one that was frozen, and a grace is as long as it takes until everybody has called.
+//! **Time** stands still while anybody who is not frozen has something to do. When somebody sits out a pause after a failure,
+//! that goes by; when all watch a claim, or stand still, a lease does; when nobody has anything left to do, so does a token's
+//! life, and with it every grace. So a slow machine is one that was frozen, and a grace is as long as it takes until everybody has called.
 //! Watchers look again when the record has changed, or when time has gone on: a look that shows what the last one did decides
 //! nothing.
 
@@ -19,10 +19,11 @@ use wix_visitor_core::record::{Chain, Lineage, Record, Standing};
 use wix_visitor_core::{AccessToken, Grant, Now, Policy, RefreshToken, Role, Secret, Timestamp, Tokens};
 
 use crate::model::canon::Canon;
-use crate::model::config::{Budget, Call, Config, Fault, Rule, Start};
+use crate::model::config::{Budget, Call, Config, Fault, Start};
 use crate::model::endpoint::{Endpoint, family_of};
 use crate::model::finding::Findings;
 use crate::model::instance::Instance;
+use crate::model::weaken::Rule;
 
 /// A step, for a person to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,9 +77,10 @@ pub(crate) struct World {
     pub(crate) history: Vec<Option<Seen>>,
     pub(crate) limbo: Vec<Limbo>,
     pub(crate) endpoint: Endpoint,
-    /// Grants that nobody listens to any more, and that have yet to act.
-    pub(crate) late: Vec<Grant>,
-    pub(crate) instances: Vec<Instance>,
+    /// Grants that nobody listens to any more, and that have yet to act: each before this moment, when its lease is over.
+    pub(crate) late: Vec<(Grant, u64)>,
+    /// Shared by the states in which they are the same.
+    pub(crate) instances: Vec<Arc<Instance>>,
     pub(crate) time: u64,
     pub(crate) round: usize,
     pub(crate) budget: Budget,
@@ -109,7 +111,7 @@ impl World {
             limbo: Vec::new(),
             endpoint: Endpoint::new(config.behaviour),
             late: Vec::new(),
-            instances: vec![Instance::default(); config.instances],
+            instances: vec![Arc::default(); config.instances],
             time: 0,
             round: 0,
             budget: Budget::new(&config.faults),
@@ -164,6 +166,7 @@ impl World {
         let call = cx.config.rounds.get(self.round).copied().unwrap_or(Call::Serve);
         let standing = self.store.as_ref().and_then(|seen| access(&seen.record));
         for (who, instance) in self.instances.iter_mut().enumerate() {
+            let instance = Arc::make_mut(instance);
             instance.wish = None;
             if callers >> who & 1 == 0 {
                 continue;
@@ -191,9 +194,20 @@ impl World {
         }
     }
 
-    /// One number for all states that differ in nothing but the names of ids and the order of the instances.
+    /// One number for all states that differ in nothing but the names of ids and the order of the instances: those of all
+    /// orders that put the instances in the order of their own numbers, which leaves more than one only where two are alike.
     pub(crate) fn fingerprint(&self) -> u64 {
-        self.orders().iter().map(|order| self.hashed(order)).min().unwrap_or_default()
+        let own: Vec<u64> = self
+            .instances
+            .iter()
+            .map(|instance| {
+                let mut hasher = Canon::new();
+                instance.hash_into(&mut hasher);
+                hasher.finish()
+            })
+            .collect();
+        let sorted = |order: &&&[usize]| order.iter().map(|which| own.get(*which)).is_sorted();
+        self.orders().iter().filter(sorted).map(|order| self.hashed(order)).min().unwrap_or_default()
     }
 
     pub(crate) fn orders(&self) -> &'static [&'static [usize]] {
@@ -210,22 +224,7 @@ impl World {
         (store, history, limbo, endpoint, late, time, round, budget).hash(&mut hasher);
         (self.rolled, &self.rightful, self.served, self.twins).hash(&mut hasher);
         for instance in order.iter().filter_map(|which| instances.get(*which)) {
-            let Instance { held, intents, watch, cooldown, owed, wish, flying, imposing, frozen, monotonic } = instance;
-            (held, intents, watch, cooldown, owed, wish, frozen, monotonic).hash(&mut hasher);
-            match flying {
-                None => 0u8.hash(&mut hasher),
-                Some(flying) => {
-                    flying.flight.fingerprint(&mut hasher);
-                    (flying.intents, &flying.doing, flying.looked, flying.stale).hash(&mut hasher);
-                }
-            }
-            match imposing {
-                None => 0u8.hash(&mut hasher),
-                Some(imposing) => {
-                    let forgets = matches!(imposing.intent, wix_visitor_core::protocol::intent::Intent::Forget);
-                    (forgets, imposing.lineage, &imposing.wrote, &imposing.doing).hash(&mut hasher);
-                }
-            }
+            instance.hash_into(&mut hasher);
         }
         hasher.finish()
     }
