@@ -420,17 +420,35 @@ impl Turn<'_> {
     }
 
     fn adopt(&mut self, seen: Option<Seen>) {
+        let superseded = seen.as_ref().and_then(|seen| self.superseded(&seen.record));
         let before = self.flight.held.as_ref().and_then(|held| held.record.version());
         let held = seen.map(|seen| Held { record: seen.record, etag: Some(seen.etag), seen: self.now });
         let after = held.as_ref().and_then(|held| held.record.version());
         if before != after && after.is_some() {
             self.events.push(EventKind::Adopted);
         }
-        // A mint of ours that gave way was nobody's.
+        // A mint of ours that gave way before it was served was nobody's.
         self.flight.pending.clear();
-        self.flight.lost = None;
+        self.flight.lost = superseded.map(Arc::new);
+        self.events.extend(self.flight.lost.clone().map(EventKind::VisitorLost));
         self.flight.held = held;
         self.publish = true;
+    }
+
+    /// Whom this record takes the place of, if that is somebody whom this process has served, and neither the application's
+    /// wish nor reported by whoever minted it.
+    fn superseded(&self, theirs: &Record) -> Option<VisitorLost> {
+        let held = self.flight.held.as_ref()?;
+        let (mine, theirs_chain) = (held.record.chain()?, theirs.chain()?);
+        let served = !self.flight.pending.iter().any(|event| matches!(event, EventKind::Minted));
+        let silent = theirs_chain.replaces.is_none_or(|replaced| replaced.lineage != mine.lineage);
+        let lost = served && silent && mine.lineage != theirs_chain.lineage && held.record.epoch == theirs.epoch;
+        lost.then(|| VisitorLost {
+            reason: LossReason::Superseded,
+            role: mine.role(),
+            generation: mine.generation,
+            replaced: true,
+        })
     }
 
     /// A write of ours took place.
