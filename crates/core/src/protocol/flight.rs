@@ -126,6 +126,8 @@ pub struct Step {
 pub struct Watch {
     claim: Option<(Nonce, Duration)>,
     trouble: Option<(Timestamp, Duration)>,
+    /// When the pause after this process's own last failure is over, on its monotonic clock.
+    rested: Duration,
 }
 
 impl Watch {
@@ -139,15 +141,18 @@ impl Watch {
 
     /// How much is left of a pause. Whoever wrote it may have another clock, so it never lasts longer than the pause itself
     /// from the moment it was first seen; and one that lies too far ahead to be true says nothing, lest processes too short-lived
-    /// to watch it wait for a clock that was wrong.
+    /// to watch it wait for a clock that was wrong. The pause after a failure of one's own is kept whatever the record says.
     fn pause(&mut self, until: Timestamp, pause: Duration, now: Now) -> Duration {
         let ahead = until.since(now.wall);
-        let since = match self.trouble {
-            Some((watched, since)) if watched == until => since,
-            _ if ahead > pause + CLOCKS_APART => return Duration::ZERO,
-            _ => self.trouble.insert((until, now.monotonic)).1,
+        let watched = match self.trouble {
+            Some((watched, since)) if watched == until => now.monotonic.saturating_sub(since),
+            _ if ahead > pause + CLOCKS_APART => pause,
+            _ => {
+                self.trouble = Some((until, now.monotonic));
+                Duration::ZERO
+            }
         };
-        ahead.min(pause.saturating_sub(now.monotonic.saturating_sub(since)))
+        ahead.min(pause.saturating_sub(watched)).max(self.rested.saturating_sub(now.monotonic))
     }
 }
 
@@ -297,7 +302,7 @@ impl Turn<'_> {
         };
         match (phase, input) {
             (Phase::Start, Input::Start) => match &self.flight.held {
-                Some(held) if held.etag.is_some() && held.record.claim.is_none() => self.consider(),
+                Some(held) if held.etag.is_some() && self.may_go_on(&held.record) => self.consider(),
                 _ => self.load(),
             },
             (Phase::Waiting, Input::Woke) => self.load(),
@@ -371,6 +376,13 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether this record, as it was last seen, asks for nothing or for a claim. The claim tells if it is still what stands
+    /// there; where it is somebody else's turn, or an error would be told, only a look does.
+    fn may_go_on(&self, record: &Record) -> bool {
+        let quiet = record.claim.is_none() && record.trouble.is_none();
+        quiet && (self.goal_met() || matches!(self.wanted(record), Ok(Some(_))))
+    }
+
     fn load(&mut self) -> Action {
         self.flight.phase = Phase::Loading;
         Action::Load
@@ -408,17 +420,35 @@ impl Turn<'_> {
     }
 
     fn adopt(&mut self, seen: Option<Seen>) {
+        let superseded = seen.as_ref().and_then(|seen| self.superseded(&seen.record));
         let before = self.flight.held.as_ref().and_then(|held| held.record.version());
         let held = seen.map(|seen| Held { record: seen.record, etag: Some(seen.etag), seen: self.now });
         let after = held.as_ref().and_then(|held| held.record.version());
         if before != after && after.is_some() {
             self.events.push(EventKind::Adopted);
         }
-        // A mint of ours that gave way was nobody's.
+        // A mint of ours that gave way before it was served was nobody's.
         self.flight.pending.clear();
-        self.flight.lost = None;
+        self.flight.lost = superseded.map(Arc::new);
+        self.events.extend(self.flight.lost.clone().map(EventKind::VisitorLost));
         self.flight.held = held;
         self.publish = true;
+    }
+
+    /// Whom this record takes the place of, if that is somebody whom this process has served, and neither the application's
+    /// wish nor reported by whoever minted it.
+    fn superseded(&self, theirs: &Record) -> Option<VisitorLost> {
+        let held = self.flight.held.as_ref()?;
+        let (mine, theirs_chain) = (held.record.chain()?, theirs.chain()?);
+        let served = !self.flight.pending.iter().any(|event| matches!(event, EventKind::Minted));
+        let silent = theirs_chain.replaces.is_none_or(|replaced| replaced.lineage != mine.lineage);
+        let lost = served && silent && mine.lineage != theirs_chain.lineage && held.record.epoch == theirs.epoch;
+        lost.then(|| VisitorLost {
+            reason: LossReason::Superseded,
+            role: mine.role(),
+            generation: mine.generation,
+            replaced: true,
+        })
     }
 
     /// A write of ours took place.
@@ -628,6 +658,7 @@ impl Turn<'_> {
         let jitter = u64::try_from((self.draw)() & u128::from(u64::MAX)).unwrap_or(0);
         let mut record = outcome::troubled(&claim.record, error, jitter, self.now.wall, &policy);
         let pause = record.trouble.as_ref().map(|trouble| trouble.pause);
+        self.flight.watch.rested = self.now.monotonic + pause.unwrap_or_default();
         let unanswered = error.failure == GrantFailure::Unknown;
         if unanswered {
             // The request may yet act: the claim runs out by itself, so that the next grant comes after it.
