@@ -198,8 +198,8 @@ mod tests {
             let all = singles().into_iter().chain(if extent == Extent::Full { pairs() } else { Vec::new() });
             for faults in all {
                 for behaviour in Behaviour::ALL {
-                    let fits = |c: &&Config| c.behaviour == behaviour && c.faults == faults && c.instances == 2;
-                    assert!(configs.iter().any(|config| fits(&config)), "{behaviour:?} {faults:?}");
+                    let title = Config::new(behaviour, &faults).title();
+                    assert!(configs.iter().any(|config| config.title() == title), "{title}");
                 }
             }
         }
