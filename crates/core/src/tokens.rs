@@ -99,8 +99,8 @@ impl Tokens {
     /// Tokens of these parts.
     pub fn new(access: Option<AccessToken>, refresh: Option<RefreshToken>) -> Self {
         Self {
-            access: access.filter(|token| !token.value.is_empty()),
-            refresh: refresh.filter(|token| !token.value.is_empty()),
+            access: access.filter(|token| !token.value.is_blank()),
+            refresh: refresh.filter(|token| !token.value.is_blank()),
         }
     }
 
@@ -192,13 +192,15 @@ fn not_tokens(why: &str) -> Error {
 /// The token's text, and what stands beside it. A token may also stand bare, as a string.
 fn split(part: Value) -> Option<(Secret, serde_json::Map<String, Value>)> {
     match part {
-        Value::String(text) if !text.is_empty() => Some((Secret::new(text), serde_json::Map::new())),
+        // Copied by hand, a token may have brought white space along.
+        Value::String(text) => Some((Secret::new(text.trim()), serde_json::Map::new())),
         Value::Object(mut fields) => match fields.remove("value") {
-            Some(Value::String(text)) if !text.is_empty() => Some((Secret::new(text), fields)),
+            Some(Value::String(text)) => Some((Secret::new(text.trim()), fields)),
             _ => None,
         },
         _ => None,
     }
+    .filter(|(token, _)| !token.is_empty())
 }
 
 /// Epoch seconds, or milliseconds where seconds would lie past the year 5000.
