@@ -1,0 +1,134 @@
+//! What callers do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wix_visitor_core::{
+    AccessToken, Authorization, Clock, Error, ErrorKind, RefreshToken, Role, Timestamp, Tokens, Visitor,
+};
+
+use crate::fault::Fault;
+use crate::machine::Machine;
+use crate::plan::{Call, Wish};
+use crate::world::{World, as_u64};
+
+impl World {
+    /// Makes a call when its time has come.
+    pub fn call_at(self: &Arc<Self>, call: Call) {
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(world.at(call.at)).await;
+            world.call(call, false);
+        });
+    }
+
+    /// Makes a call now. At the end of an episode, it is told what it came to.
+    pub fn call(self: &Arc<Self>, call: Call, last: bool) {
+        let Call { node, visitor, .. } = call;
+        let Some(station) = self.station(node) else {
+            if last {
+                self.state().judge.last(visitor, node, Err("it does not run".to_owned()));
+            }
+            return;
+        };
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            let machine = &station.machine;
+            machine.awake().await;
+            let began = world.now();
+            let handle = station.visitors.visitor(&world.names[visitor]);
+            let made = world.make(&handle, call, machine);
+            let result = match call.dropped_after {
+                None => made.await,
+                Some(after) => tokio::select! {
+                    biased;
+                    result = made => result,
+                    () = machine.sleep(Duration::from_millis(after)) => {
+                        world.injected(Fault::DroppedCaller, [visitor]);
+                        return;
+                    }
+                },
+            };
+            if machine.is_dead() {
+                return;
+            }
+            world.search(|| format!("{result:?} {handle:?}"), "the answer to a call");
+            world.answered(&call, machine, began, result, last);
+        });
+    }
+
+    async fn make(&self, visitor: &Visitor, call: Call, machine: &Arc<Machine>) -> Result<Option<Authorization>, Error> {
+        match call.wish {
+            Wish::Authorization => {
+                let header = visitor.authorization().await?;
+                let now = self.now();
+                let ended = self.state().issuer.whose(header.as_ref(), now).is_none_or(|(_, ended)| ended);
+                // What an endpoint would answer to a token that has ended, and what a caller does then.
+                if ended { visitor.renew_if(&header).await.map(Some) } else { Ok(Some(header)) }
+            }
+            Wish::Renew => visitor.renew().await.map(Some),
+            Wish::Reject => {
+                let header = visitor.authorization().await?;
+                visitor.renew_if(&header).await.map(Some)
+            }
+            Wish::SetTokens => {
+                self.injected(Fault::SignIn, [call.visitor]);
+                let now = self.now();
+                let reply = self.state().issuer.begin(Some(call.visitor), true, now);
+                let ends: Timestamp = machine.wall() + reply.expires_in.unwrap_or_default();
+                let access = reply.access_token.map(|token| AccessToken::new(token, ends));
+                let refresh = reply.refresh_token.map(|token| RefreshToken::new(token, Role::Member));
+                visitor.set_tokens(Tokens::new(access, refresh)).await.map(|()| None)
+            }
+            Wish::Forget => {
+                self.injected(Fault::Forget, [call.visitor]);
+                visitor.forget().await?;
+                let now = self.now();
+                if !machine.is_dead() {
+                    self.state().judge.forgot(call.visitor, (machine.node, machine.life), now);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn answered(
+        &self,
+        call: &Call,
+        machine: &Machine,
+        began: u64,
+        result: Result<Option<Authorization>, Error>,
+        last: bool,
+    ) {
+        let now = self.now();
+        let mut state = self.state();
+        let at = (machine.node, machine.life);
+        let told = match result {
+            Ok(Some(header)) => {
+                state.told.served += 1;
+                match state.issuer.whose(header.as_ref(), now) {
+                    Some((family, _)) => {
+                        let crate::world::State { judge, issuer, .. } = &mut *state;
+                        judge.served(call.visitor, at, family, began, issuer, now);
+                        Ok(family)
+                    }
+                    None => Err("a token that the endpoint never issued".to_owned()),
+                }
+            }
+            Ok(None) => Err("no token was asked for".to_owned()),
+            Err(error) => {
+                if error.kind() != ErrorKind::InvalidInput {
+                    state.told.errors += 1;
+                }
+                Err(error.to_string())
+            }
+        };
+        let outcome = told.as_ref().map_or(u64::MAX, |family| as_u64(*family));
+        self.note(&mut state, &[7, as_u64(call.visitor), as_u64(call.node), outcome], || {
+            format!("instance {} visitor {}: {:?} -> {told:?}", call.node, call.visitor, call.wish)
+        });
+        if last {
+            state.judge.last(call.visitor, call.node, told);
+        }
+    }
+}
