@@ -3,22 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{sleep, sleep_until};
 use wix_visitor_core::{
     AccessToken, Authorization, Clock, Error, ErrorKind, RefreshToken, Role, Timestamp, Tokens, Visitor,
 };
 
 use crate::fault::Fault;
 use crate::machine::Machine;
-use crate::plan::{Call, Wish};
-use crate::world::{World, as_u64};
+use crate::plan::{Call, Millis, Wish};
+use crate::world::{Station, World, as_u64};
 
 impl World {
-    /// Makes a call when its time has come.
-    pub fn call_at(self: &Arc<Self>, call: Call) {
+    /// Makes a call when its time has come, and again every half minute until it is served, or it is too late.
+    pub fn insist(self: &Arc<Self>, call: Call, until: Millis) {
         let world = Arc::clone(self);
         tokio::spawn(async move {
-            tokio::time::sleep_until(world.at(call.at)).await;
-            world.call(call, false);
+            sleep_until(world.at(call.at)).await;
+            while world.now() < until {
+                if let Some(station) = world.station(call.node)
+                    && world.carry_out(call, station, false).await
+                {
+                    return;
+                }
+                sleep(Duration::from_secs(30)).await;
+            }
         });
     }
 
@@ -32,29 +40,34 @@ impl World {
             return;
         };
         let world = Arc::clone(self);
-        tokio::spawn(async move {
-            let machine = &station.machine;
-            machine.awake().await;
-            let began = world.now();
-            let handle = station.visitors.visitor(&world.names[visitor]);
-            let made = world.make(&handle, call, machine);
-            let result = match call.dropped_after {
-                None => made.await,
-                Some(after) => tokio::select! {
-                    biased;
-                    result = made => result,
-                    () = machine.sleep(Duration::from_millis(after)) => {
-                        world.injected(Fault::DroppedCaller, [visitor]);
-                        return;
-                    }
-                },
-            };
-            if machine.is_dead() {
-                return;
-            }
-            world.search(|| format!("{result:?} {handle:?}"), "the answer to a call");
-            world.answered(&call, machine, began, result, last);
-        });
+        tokio::spawn(async move { world.carry_out(call, station, last).await });
+    }
+
+    /// Whether the caller was given what it wanted, or can never be.
+    async fn carry_out(&self, call: Call, station: Station, last: bool) -> bool {
+        let machine = &station.machine;
+        machine.awake().await;
+        let began = self.now();
+        let handle = station.visitors.visitor(&self.names[call.visitor]);
+        let made = self.make(&handle, call, machine);
+        let result = match call.dropped_after {
+            None => made.await,
+            Some(after) => tokio::select! {
+                biased;
+                result = made => result,
+                () = machine.sleep(Duration::from_millis(after)) => {
+                    self.injected(Fault::DroppedCaller, [call.visitor]);
+                    return false;
+                }
+            },
+        };
+        if machine.is_dead() {
+            return false;
+        }
+        let done = result.as_ref().map_or_else(|error| error.kind() == ErrorKind::InvalidInput, |_| true);
+        self.search(|| format!("{result:?} {handle:?}"), "the answer to a call");
+        self.answered(&call, machine, began, result, last);
+        done
     }
 
     async fn make(&self, visitor: &Visitor, call: Call, machine: &Arc<Machine>) -> Result<Option<Authorization>, Error> {

@@ -57,6 +57,8 @@ struct Case {
     /// The first family served since the application last did something.
     first: Option<usize>,
     deeds: u32,
+    /// The epoch of the last of these.
+    epoch: u64,
     /// On which life of which instance it was last forgotten, and since when.
     forgot: Vec<(usize, u64, Millis)>,
     /// What the last calls of an episode were served.
@@ -144,14 +146,14 @@ impl Judge {
         }
         let Some(family) = family else {
             case.rightful = Rightful::Forgotten;
-            (case.first, case.deeds) = (None, case.deeds + 1);
+            (case.first, case.deeds, case.epoch) = (None, case.deeds + 1, record.epoch);
             return;
         };
         if issuer.family(family).is_some_and(|family| family.member) {
             case.rightful = Rightful::Family(family);
-            (case.first, case.deeds) = (None, case.deeds + 1);
+            (case.first, case.deeds, case.epoch) = (None, case.deeds + 1, record.epoch);
             case.forgot.clear();
-        } else if matches!(case.rightful, Rightful::Unborn | Rightful::Forgotten) {
+        } else if matches!(case.rightful, Rightful::Unborn | Rightful::Forgotten) && record.epoch >= case.epoch {
             case.rightful = Rightful::Family(family);
         }
     }

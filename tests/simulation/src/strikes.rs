@@ -60,13 +60,9 @@ impl World {
         let (now, within) = (self.now(), site.within());
         let mut chance = Chance::of(&[self.plan.seed, as_u64(visitor), now]);
         let homes: Vec<usize> = self.plan.homes(visitor).collect();
-        for (round, (first, last)) in [(10, 40), (50, 80)].into_iter().enumerate() {
-            for node in &homes {
-                let at = now + within * chance.between(first, last) / 100;
-                if round == 0 || chance.percent(40) {
-                    self.call_at(Call { at, node: *node, visitor, wish: Wish::Renew, dropped_after: None });
-                }
-            }
+        for node in homes {
+            let at = now + within * chance.between(10, 60) / 100;
+            self.insist(Call { at, node, visitor, wish: Wish::Renew, dropped_after: None }, now + within);
         }
     }
 
