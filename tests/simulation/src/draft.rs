@@ -134,7 +134,7 @@ impl Draft<'_> {
         let busy = self.chance.between(5, if self.size == Size::Large { 180 } else { 60 }) * MINUTE;
         let calm = begins + busy;
         // Who holds what a failover lost puts it back when its own token is due; others learn of it when theirs are.
-        let lives = if menu.overlaps > 0 { 22 } else { 11 };
+        let lives = if menu.overlaps > 0 { 34 } else { 11 };
         let rest = (self.plan.site.life * lives / 10).max(110 * MINUTE) + 20 * MINUTE;
         let mut episode = Episode { begins, calm, ends: calm + rest, ..Episode::default() };
         let crowd = if self.size == Size::Small { self.chance.between(1, 3) } else { 1 };

@@ -10,8 +10,6 @@ use crate::plan::Millis;
 pub enum Breach {
     /// A visitor is served with another identity than its own.
     Lost,
-    /// A visitor that was served before its first record could be saved is another one now.
-    Twin,
     /// What was forgotten is back.
     Returned,
     /// Tokens of two identities meet, or of two visitors.
@@ -75,6 +73,8 @@ pub struct Judge {
     pub findings: Vec<Finding>,
     /// Visitors judged, at ends of episodes.
     pub judged: u64,
+    /// Visitors that were served before their first record could be saved, and are others now.
+    pub given_up: u64,
     /// What was lost in which combination of faults.
     pub losses: Vec<(u32, bool)>,
 }
@@ -86,6 +86,7 @@ impl Judge {
             cases: (0..visitors).map(|_| Case::default()).collect(),
             findings: Vec::new(),
             judged: 0,
+            given_up: 0,
             losses: Vec::new(),
         }
     }
@@ -222,10 +223,14 @@ impl Judge {
         }
         if let (Some(first), Rightful::Family(own), 0) = (first, rightful, deeds)
             && first != own
-            && self.findings.len() == before
             && issuer.family(first).is_some_and(|one| Some(one.born) <= issuer.family(own).map(|own| own.born))
         {
-            self.find(Breach::Twin, visitor, now, format!("family {first} was served first, and {own} is kept"));
+            let saved = self.cases.get(visitor).is_some_and(|case| case.lineages.iter().any(|(_, f)| *f == Some(first)));
+            if saved {
+                self.find(Breach::Lost, visitor, now, format!("family {first} was saved and served first; {own} is kept"));
+            } else {
+                self.given_up += 1;
+            }
         }
         self.losses.push((touched, self.findings.len() > before));
         if let (Some(case), Some(actual)) = (self.cases.get_mut(visitor), actual.or(family)) {

@@ -27,6 +27,8 @@ pub struct Outcome {
     pub told: Told,
     /// Visitors judged.
     pub judged: u64,
+    /// Visitors that were served before their first record could be saved, and are others now.
+    pub given_up: u64,
     /// For each judged: the faults that struck, and whether it was lost.
     pub losses: Vec<(u32, bool)>,
     /// How much time went by.
@@ -112,6 +114,7 @@ fn perform(plan: &Arc<Plan>, scrutiny: Scrutiny) -> Outcome {
             asked: state.issuer.asked,
             told: state.told,
             judged: state.judge.judged,
+            given_up: state.judge.given_up,
             losses: std::mem::take(&mut state.judge.losses),
             time: world.now(),
             trace: state.trace,
@@ -147,7 +150,9 @@ async fn live(world: &Arc<World>, episode: &Episode) {
     sleep_until(world.at(episode.calm)).await;
     heal(world);
     let length = episode.ends - episode.calm;
-    for (first, last) in [(5, 14), (48, 62), (92, 97)] {
+    let long = [(5, 14), (40, 50), (75, 80), (92, 97)];
+    let short = [(5, 14), (48, 62), (92, 97)];
+    for (first, last) in if length > 3 * world.plan.site.life { long.as_slice() } else { short.as_slice() } {
         everybody(world, episode.calm + length * first / 100, length * (last - first) / 100, false).await;
     }
     sleep_until(world.at(episode.ends)).await;

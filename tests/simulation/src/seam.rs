@@ -49,10 +49,16 @@ impl Seam {
     }
 
     /// Crash, pause and sleep, on this side of the operation or on that.
-    async fn suffer(&self, ordeal: &Ordeal, after: bool) {
+    fn suffer(&self, ordeal: &Ordeal, after: bool) {
         if let Some(strike) = ordeal.strike.filter(|strike| strike.after == after && strike.fault.is_of_instance()) {
             self.world.strike_instance(&self.machine, strike.fault, strike.span);
         }
+    }
+
+    /// An answer is on its way back: it travels on whether or not anybody is awake to hear it.
+    async fn back(&self, ordeal: &Ordeal, distance: Millis) {
+        self.suffer(ordeal, true);
+        pass(distance).await;
         self.machine.awake().await;
     }
 
@@ -114,7 +120,8 @@ impl Seam {
     async fn granted(&self, grant: &Grant, timeout: Duration) -> Result<GrantReply, GrantError> {
         let visitor = self.world.working_for();
         let mut ordeal = self.world.begin(visitor.unwrap_or(usize::MAX), Op::Grant, &self.machine);
-        self.suffer(&ordeal, false).await;
+        self.suffer(&ordeal, false);
+        self.machine.awake().await;
         let (until, how) = self.world.state().endpoint_down;
         if until > self.world.now() {
             return Err(match how % 3 {
@@ -170,9 +177,8 @@ impl Seam {
         }
         pass(ordeal.chance.between(10, 300)).await;
         let reply = self.world.act(visitor, grant);
-        self.suffer(&ordeal, true).await;
-        pass(ordeal.chance.between(10, 300)).await;
-        self.machine.awake().await;
+        let distance = ordeal.chance.between(10, 300);
+        self.back(&ordeal, distance).await;
         reply.ok_or_else(|| grant_error(GrantFailure::Refused).with_status(400))
     }
 }
@@ -182,7 +188,8 @@ impl TokenStore for Seam {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         let visitor = self.world.visitor(key);
         let mut ordeal = self.world.begin(visitor, Op::Load, &self.machine);
-        self.suffer(&ordeal, false).await;
+        self.suffer(&ordeal, false);
+        self.machine.awake().await;
         if let Some(error) = self.unreachable(&mut ordeal).await {
             return Err(error);
         }
@@ -194,9 +201,7 @@ impl TokenStore for Seam {
             return Err(store_error(StoreErrorKind::Unavailable));
         }
         let stored = self.world.load(visitor);
-        self.suffer(&ordeal, true).await;
-        pass(back).await;
-        self.machine.awake().await;
+        self.back(&ordeal, back).await;
         Ok(stored)
     }
 
@@ -209,7 +214,8 @@ impl TokenStore for Seam {
     ) -> Result<Exchange, StoreError> {
         let visitor = self.world.visitor(key);
         let mut ordeal = self.world.begin(visitor, Op::Write, &self.machine);
-        self.suffer(&ordeal, false).await;
+        self.suffer(&ordeal, false);
+        self.machine.awake().await;
         if let Some(error) = self.unreachable(&mut ordeal).await {
             if self.world.plan.flaw == Some(Flaw::FalseSuccess) {
                 return Ok(Exchange::Swapped);
@@ -245,9 +251,7 @@ impl TokenStore for Seam {
             Some((fault, _)) if fault.is_failover() => self.world.fail_over(visitor, fault),
             _ => {}
         }
-        self.suffer(&ordeal, true).await;
-        pass(back).await;
-        self.machine.awake().await;
+        self.back(&ordeal, back).await;
         Ok(exchange)
     }
 
