@@ -8,6 +8,7 @@
 //! * [`shrink`] - the least of a failing plan that still fails
 
 pub mod calls;
+pub mod campaign;
 pub mod chance;
 pub mod disturb;
 pub mod draft;
@@ -16,10 +17,14 @@ pub mod flaw;
 pub mod issuer;
 pub mod judge;
 pub mod machine;
+pub mod outage;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod seam;
 pub mod shelf;
+pub mod shrink;
 pub mod strikes;
 pub mod told;
+pub mod totals;
 pub mod world;

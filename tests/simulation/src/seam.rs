@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use wix_visitor_core::{
-    ClientId, Etag, Exchange, Grant, GrantError, GrantFailure, GrantReply, StoreError, StoreErrorKind, StoreKey, Stored,
+    ClientId, Clock as _, Etag, Exchange, Grant, GrantError, GrantFailure, GrantReply, StoreError, StoreErrorKind, StoreKey, Stored,
     TokenEndpoint, TokenStore, async_trait,
 };
 
@@ -120,8 +120,13 @@ impl Seam {
     async fn granted(&self, grant: &Grant, timeout: Duration) -> Result<GrantReply, GrantError> {
         let visitor = self.world.working_for();
         let mut ordeal = self.world.begin(visitor.unwrap_or(usize::MAX), Op::Grant, &self.machine);
+        let called = self.machine.monotonic();
         self.suffer(&ordeal, false);
         self.machine.awake().await;
+        if self.machine.monotonic() >= called + timeout {
+            // As any HTTP client: nothing is sent once the time for it is over.
+            return Err(grant_error(GrantFailure::Unknown));
+        }
         let (until, how) = self.world.state().endpoint_down;
         if until > self.world.now() {
             return Err(match how % 3 {

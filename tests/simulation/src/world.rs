@@ -115,6 +115,8 @@ pub struct State {
     pub trace: u64,
     /// What happened, in words.
     pub log: Option<Vec<String>>,
+    /// How many grants each visitor has asked for.
+    pub grants: Vec<u64>,
     operations: Vec<(u64, Millis)>,
     working_for: HashMap<Id, usize>,
     lives: Vec<u64>,
@@ -161,6 +163,7 @@ impl World {
             stations: plan.nodes.iter().map(|_| None).collect(),
             trace: 0,
             log: log.then(Vec::new),
+            grants: vec![0; count],
             operations: vec![(0, 0); count],
             working_for: HashMap::new(),
             lives: vec![0; plan.nodes.len()],
@@ -263,6 +266,11 @@ impl World {
             && op != Op::Grant
         {
             state.working_for.insert(id, visitor);
+        }
+        if op == Op::Grant
+            && let Some(grants) = state.grants.get_mut(visitor)
+        {
+            *grants += 1;
         }
         let number = match state.operations.get_mut(visitor) {
             Some((number, last)) => {
