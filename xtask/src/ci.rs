@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    advisories, arrows, features, msrv, readme,
+    advisories, arrows, features, msrv, prove, readme,
     run::{cargo, run},
     setup::setup,
     steps::Steps,
@@ -47,6 +47,7 @@ pub(crate) fn ci() -> ExitCode {
             .env("RUSTDOCFLAGS", "-D warnings"))
     });
     steps.run("tests", readme::run_test_command);
+    steps.run("model check", || prove::model(true));
     steps.run("README's first command", || readme::run_main_command(&workspace.target_directory.join("xtask/readme")));
     steps.finish()
 }

@@ -1,7 +1,8 @@
 //! The project's own commands: `cargo xtask <command>`.
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
-//! must pass, `bench` holds what a token costs against its limits.
+//! must pass, `bench` holds what a token costs against its limits, and `prove` the protocol against every interleaving of a small
+//! fleet.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
@@ -12,6 +13,7 @@ mod ci;
 mod features;
 mod leaks;
 mod msrv;
+mod prove;
 mod readme;
 mod recorded;
 mod run;
@@ -46,6 +48,9 @@ enum Command {
     Ci,
     /// Measure what a token costs, check the ratios against their limits, and note them in docs/benchmarks.md.
     Bench,
+    /// Prove that no visitor is lost by accident, as far as a machine can.
+    #[command(subcommand)]
+    Prove(prove::Prove),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::setup(),
         Command::Test => test::test(),
         Command::Bench => bench::bench(),
+        Command::Prove(what) => prove::prove(&what),
         // Its last line is the sums, with nothing after them.
         Command::Ci => return ci::ci(),
     };

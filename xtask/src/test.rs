@@ -2,10 +2,18 @@
 
 use std::{fs, fs::File, io::BufReader, path::Path, time::Instant};
 
-use crate::{Result, leaks, recorded::run_recorded, run::cargo, setup, workspace::Workspace};
+use crate::{Result, leaks, recorded::run_recorded, run::cargo, setup, tools, workspace::Workspace};
 
 /// The suites that need more than Rust and a C compiler, as features of `wix-visitor-tests`.
-const SUITES: &[&str] = &["wix-visitor-tests/sdk"];
+fn suites() -> String {
+    let mut suites = vec!["wix-visitor-tests/sdk"];
+    if tools::small_disk() {
+        suites.push("wix-visitor-tests/full-disk");
+    } else {
+        println!("NOT RUN: the suite of the full disk; it needs Linux and the right to mount in a user namespace");
+    }
+    suites.join(",")
+}
 
 /// The folder in which each test process notes the secrets that it makes and uses.
 const LEDGER_VARIABLE: &str = "WIX_VISITOR_SECRETS_LEDGER";
@@ -22,7 +30,7 @@ pub(crate) fn test() -> Result {
 
     let mut tests = cargo("test");
     tests
-        .args(["--locked", "--workspace", "--no-fail-fast", "--features", &SUITES.join(",")])
+        .args(["--locked", "--workspace", "--no-fail-fast", "--features", &suites()])
         // Also of tests that pass: a secret is leaked whether or not somebody looks.
         .args(["--", "--nocapture"])
         .env("RUST_LOG", "trace")

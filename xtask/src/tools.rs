@@ -53,6 +53,14 @@ pub(crate) fn node() -> Result {
     }
 }
 
+/// Whether a disk of one's own can be mounted here, for as long as a test runs.
+pub(crate) fn small_disk() -> bool {
+    let script = r#"d=$(mktemp -d) && mount -t tmpfs tmpfs "$d" && umount "$d" && rmdir "$d""#;
+    let mut command = program("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// Makes sure that OpenSSL can be built against: with all features on, the system's TLS is among them.
 pub(crate) fn openssl() -> Result {
     let there = || program("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|status| status.success());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use wix_visitor::Secret;
+use wix_visitor_testkit::sandbox::Fault;
 
 const EXAMPLES: &str = "\
 Try it without a site of your own; the sandbox is a small Wix on this machine:
@@ -27,7 +28,7 @@ Exit codes:
   5  the store is unavailable, or what it holds is damaged
   6  the member's session has ended: sign in again, or forget
   7  the API answered 400 or above; its body is printed all the same
-130  interrupted; what was under way has been finished and kept
+129, 130, 143  ended by hanging up, Ctrl-C, SIGTERM; what was under way has been finished and kept
 
 This command is for self-managed Wix Headless projects and is not a product of Wix.";
 
@@ -74,11 +75,13 @@ pub(crate) struct SiteArgs {
     #[arg(long, global = true, value_name = "URL", env = "WIX_API_URL", hide_env_values = true, value_parser = secret)]
     pub(crate) api_url: Option<Secret>,
 
-    /// Where visitors are kept: `memory:` or `sqlite:PATH` [default: sqlite, in your data directory].
+    /// Where visitors are kept: `memory:` or `sqlite:PATH` [default: sqlite, in your data directory] [env: WIX_VISITOR_STORE, or
+    /// WIX_VISITOR_STORE_FILE, the name of a file that holds the URL].
     ///
     /// `memory:` forgets all when the command ends. `sqlite:PATH` may be shared by several processes of this machine. Where the
-    /// URL holds a password, put it into a file, and the file's name into WIX_VISITOR_STORE_FILE, instead of this option.
-    #[arg(long, global = true, value_name = "URL", env = "WIX_VISITOR_STORE", hide_env_values = true, value_parser = secret)]
+    /// URL holds a password, put it into a file, or a variable, instead of this option; the option wins over both.
+    // Its variables are read elsewhere: clap would not say which of option and variable it was.
+    #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     pub(crate) store: Option<Secret>,
 
     /// Your own name for the visitor, where there is more than one.
@@ -157,7 +160,8 @@ pub(crate) enum Command {
     /// Run a sandbox Wix until Ctrl-C, for programs under development.
     ///
     /// A small Wix on this machine alone: the token endpoint, products, carts and more, without an account. What is not known
-    /// about Wix can be switched.
+    /// about Wix can be switched, and failures can be planned.
+    #[command(after_long_help = sandbox_help())]
     Sandbox(SandboxArgs),
 }
 
@@ -223,6 +227,29 @@ pub(crate) struct SandboxArgs {
     /// Added to the time each answer takes, in milliseconds.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pub(crate) latency: u64,
+
+    /// A failure to plan, such as 'renew: status=503, times=2'; may be given more than once.
+    ///
+    /// What can be planned stands at the end of `sandbox --help`.
+    #[arg(long = "fault", value_name = "SPEC")]
+    pub(crate) faults: Vec<Fault>,
+}
+
+fn sandbox_help() -> String {
+    format!(
+        "\
+Planned failures, from the start or while it runs:
+  wix-visitor sandbox --fault 'renew: status=503, retry-after=5, times=2' --fault '/ecom/: reset'
+  curl http://127.0.0.1:4747/_sandbox/faults -d 'mint: reset, after-acting'
+
+{}
+Paths of its own:
+  /_sandbox/faults             POST plans faults, one a line; GET shows them; DELETE clears them
+  /_sandbox/echo               answers what it received, without credentials
+  /_sandbox/redirect?to=URL    redirects there, with 302 or what &status=NNN says
+  /_sandbox/status/NNN         answers this status, 200 to 599",
+        Fault::grammar()
+    )
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use wix_visitor::{Error, ErrorKind, StoreErrorKind, VisitorId};
 use wix_visitor_testkit::sandbox::{SandboxError, SandboxErrorKind};
 
+use crate::interrupt::Signal;
+
 /// The exit codes, which `--help` documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -18,7 +20,7 @@ pub(crate) enum Exit {
     Store,
     MemberSessionEnded,
     ApiError,
-    Interrupted,
+    Interrupted(Signal),
 }
 
 impl Exit {
@@ -32,8 +34,8 @@ impl Exit {
             Self::Store => 5,
             Self::MemberSessionEnded => 6,
             Self::ApiError => 7,
-            // What a shell says of a process that Ctrl-C ended.
-            Self::Interrupted => 130,
+            // What a shell says of a process that a signal ended.
+            Self::Interrupted(signal) => 128 + signal.number(),
         }
     }
 }
@@ -85,8 +87,8 @@ impl Failure {
     }
 
     /// The user said to stop. Already told, so nothing more is printed.
-    pub(crate) fn interrupted() -> Self {
-        Self::new(Exit::Interrupted, "interrupted", "")
+    pub(crate) fn interrupted(signal: Signal) -> Self {
+        Self::new(Exit::Interrupted(signal), "interrupted", "")
     }
 
     pub(crate) fn advise(mut self, advice: impl Into<Box<str>>) -> Self {

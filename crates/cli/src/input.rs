@@ -16,7 +16,7 @@ pub(crate) async fn read(source: &str, most: u64, what: &'static str) -> Result<
     let from = if source == "-" { "standard input".to_owned() } else { format!("the file {}", shown(source)) };
     match result {
         Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(Failure::usage(format!("{what} in {from} is larger than {most} bytes"))),
+        Ok(None) => Err(Failure::usage(format!("cannot read {what} from {from}: it is larger than {most} bytes"))),
         Err(error) => Err(Failure::usage(format!("cannot read {what} from {from}")).because(&error)),
     }
 }

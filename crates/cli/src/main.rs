@@ -9,6 +9,7 @@ mod interrupt;
 mod log;
 mod moment;
 mod output;
+mod patience;
 mod setup;
 mod store_choice;
 mod usage;

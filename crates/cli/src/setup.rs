@@ -26,12 +26,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(args: &SiteArgs, console: Console) -> Result<Self, Failure> {
+    /// Where the command only `looks`, a store that is not there is not made.
+    pub(crate) async fn open(args: &SiteArgs, looks: bool, console: Console) -> Result<Self, Failure> {
         let client_id = client_id(args)?;
         refuse_two_targets(args)?;
         let store = StoreChoice::of(args).await?;
-        let target = Target::of(args, &store, console).await?;
-        let site = target.builder(&client_id).store_url(store.url()).connect().await?;
+        let used = if looks { store.to_look_at()? } else { store.clone() };
+        let target = Target::of(args, &used, console).await?;
+        let site = target.builder(&client_id).store_url(used.url()).connect().await?;
         let visitor = site.visitor(args.visitor.expose());
         let events = site.events();
         Ok(Self { visitor, store: store.label(), site, events, target, console })
@@ -86,7 +88,7 @@ impl Target {
             return Ok(Self { http: HttpOptions::new().base_url(url), url: url.to_owned(), sandbox: None });
         }
         let mut options = SandboxOptions::new();
-        let state = store.sandbox_state()?;
+        let state = store.sandbox_state();
         if let Some(state) = &state {
             options = options.state_file(state);
         }

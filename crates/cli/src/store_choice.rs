@@ -1,56 +1,66 @@
 //! Which store was chosen, and how it is called where others may read.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use wix_visitor::{Secret, SqliteOptions};
+use wix_visitor::{Secret, StoreUrl};
 
 use crate::args::SiteArgs;
 use crate::data_dir::data_dir;
 use crate::exit::Failure;
 
+/// Holds the store's URL.
+const STORE: &str = "WIX_VISITOR_STORE";
+
 /// Names a file that holds the store's URL.
-pub(crate) const STORE_FILE: &str = "WIX_VISITOR_STORE_FILE";
+const STORE_FILE: &str = "WIX_VISITOR_STORE_FILE";
 
 /// The largest such file.
 const LARGEST: u64 = 64 * 1024;
 
 /// The store that was asked for, or the default.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StoreChoice {
     url: Secret,
+    read: StoreUrl,
 }
 
 /// What may be shown of a store: never its URL, which may hold a password.
 #[derive(Debug, Serialize)]
 pub(crate) struct StoreLabel {
-    pub(crate) kind: String,
+    pub(crate) kind: &'static str,
     pub(crate) path: Option<PathBuf>,
+    /// False where there is a path and nothing there yet.
+    pub(crate) exists: bool,
 }
 
 impl StoreChoice {
-    /// From `--store` and its variable, from the file that `WIX_VISITOR_STORE_FILE` names, or the default: for the sandbox another
-    /// one than for Wix.
+    /// From `--store`, from its variables, or the default: for the sandbox another one than for Wix.
     pub(crate) async fn of(args: &SiteArgs) -> Result<Self, Failure> {
-        let file = std::env::var_os(STORE_FILE);
-        match (&args.store, file) {
-            (Some(_), Some(_)) => Err(Failure::usage(format!(
-                "the store is named twice: by --store or WIX_VISITOR_STORE, and by {STORE_FILE}"
-            ))
-            .advise("unset one of them")),
-            (Some(url), None) => Ok(Self { url: url.clone() }),
-            (None, Some(file)) => {
-                let Some(file) = file.to_str() else {
-                    return Err(Failure::usage(format!("the file's name in {STORE_FILE} is not UTF-8")));
-                };
-                let bytes = crate::input::read(file, LARGEST, "the store's URL").await?;
-                let url = String::from_utf8(bytes)
-                    .map_err(|_| Failure::usage(format!("the file that {STORE_FILE} names does not hold a URL")))?;
-                Ok(Self { url: Secret::new(url.trim()) })
-            }
-            (None, None) => Ok(Self { url: Secret::new(sqlite_url(&default_path(args.sandbox)?)) }),
-        }
+        Self::at(match &args.store {
+            Some(url) => url.clone(),
+            None => match (variable(STORE)?, variable(STORE_FILE)?) {
+                (Some(_), Some(_)) => {
+                    return Err(Failure::usage(format!("the store is named twice: by {STORE} and by {STORE_FILE}"))
+                        .advise("unset one of them, or give --store"));
+                }
+                (Some(url), None) => Secret::new(url),
+                (None, Some(file)) => url_in(&file).await?,
+                (None, None) => Secret::new(sqlite_url(&default_path(args.sandbox)?)),
+            },
+        })
+    }
+
+    fn at(url: Secret) -> Result<Self, Failure> {
+        let read = StoreUrl::parse(url.expose())?;
+        Ok(Self { url, read })
+    }
+
+    /// For whoever only looks: this store, or in place of one that is not there an empty one, so that none is made.
+    pub(crate) fn to_look_at(&self) -> Result<Self, Failure> {
+        if self.label().exists { Ok(self.clone()) } else { Self::at(Secret::new("memory:")) }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -58,25 +68,37 @@ impl StoreChoice {
     }
 
     pub(crate) fn label(&self) -> StoreLabel {
-        let url = self.url();
-        let kind: String = url.split_once(':').map_or("", |(kind, _)| kind).to_ascii_lowercase();
-        let kind: String = kind.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-        let path = SqliteOptions::from_url(url).ok().map(|options| options.path().to_owned());
-        StoreLabel { kind, path }
+        let path = self.read.path().map(Path::to_owned);
+        let is_missing = |path: &PathBuf| {
+            std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        StoreLabel { kind: self.read.kind(), exists: !path.as_ref().is_some_and(is_missing), path }
     }
 
     /// Where an embedded sandbox keeps its state: beside the store; for a store that forgets, nowhere.
-    pub(crate) fn sandbox_state(&self) -> Result<Option<PathBuf>, Failure> {
-        let StoreLabel { kind, path } = self.label();
-        let beside = match path {
-            Some(path) => path,
-            None if kind == "memory" => return Ok(None),
-            None => default_path(true)?,
-        };
-        let mut name = beside.into_os_string();
+    pub(crate) fn sandbox_state(&self) -> Option<PathBuf> {
+        let mut name = self.read.path()?.as_os_str().to_owned();
         name.push(".sandbox.json");
-        Ok(Some(name.into()))
+        Some(name.into())
     }
+}
+
+/// One that is set to nothing is not set.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    value.into_string().map(Some).map_err(|_| Failure::usage(format!("the variable {name} does not hold UTF-8")))
+}
+
+async fn url_in(file: &str) -> Result<Secret, Failure> {
+    let bytes = crate::input::read(file, LARGEST, "the store's URL").await?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::usage(format!("the file that {STORE_FILE} names does not hold a URL")))?;
+    let url = text.trim();
+    if url.contains(['\n', '\r']) {
+        return Err(Failure::usage(format!("the file that {STORE_FILE} names holds more than one line"))
+            .advise("put one store URL into it, and nothing else"));
+    }
+    Ok(Secret::new(url))
 }
 
 fn default_path(sandbox: bool) -> Result<PathBuf, Failure> {
@@ -100,10 +122,9 @@ fn sqlite_url(path: &Path) -> String {
 
 impl fmt::Display for StoreLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.path, self.kind.as_str()) {
-            (Some(path), kind) => write!(f, "{kind} {}", path.display()),
-            (None, "") => f.write_str("(of no known kind)"),
-            (None, kind) => f.write_str(kind),
+        match &self.path {
+            Some(path) => write!(f, "{} {}", self.kind, path.display()),
+            None => f.write_str(self.kind),
         }
     }
 }
@@ -113,19 +134,13 @@ mod tests {
     use super::*;
 
     fn choice(url: &str) -> StoreChoice {
-        StoreChoice { url: Secret::new(url) }
+        StoreChoice::at(Secret::new(url)).unwrap()
     }
 
     #[test]
-    fn the_label_shows_kind_and_path_and_no_password() {
-        for (url, shown) in [
-            ("memory:", "memory"),
-            ("sqlite:/a/b.db?timeout_ms=5", "sqlite /a/b.db"),
-            ("redis://user:hunter2@host/", "redis"),
-            ("hunter2@host", "(of no known kind)"),
-        ] {
+    fn the_label_shows_kind_and_path_and_not_the_rest_of_the_url() {
+        for (url, shown) in [("memory:", "memory"), ("SQLITE:/a/b.db?timeout_ms=5", "sqlite /a/b.db")] {
             assert_eq!(choice(url).label().to_string(), shown);
-            assert!(!format!("{:?}", choice(url)).contains("hunter2"));
         }
     }
 
@@ -138,8 +153,7 @@ mod tests {
 
     #[test]
     fn the_sandboxs_state_lies_beside_its_store() {
-        assert_eq!(choice("memory:").sandbox_state().unwrap(), None);
-        let state = choice("sqlite:/a/b.db").sandbox_state().unwrap().unwrap();
-        assert_eq!(state, Path::new("/a/b.db.sandbox.json"));
+        assert_eq!(choice("memory:").sandbox_state(), None);
+        assert_eq!(choice("sqlite:/a/b.db").sandbox_state().as_deref(), Some(Path::new("/a/b.db.sandbox.json")));
     }
 }

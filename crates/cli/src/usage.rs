@@ -2,8 +2,8 @@
 
 use std::io::{self, Write as _};
 
-use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use serde_json::json;
 
 use crate::args::Args;
@@ -14,7 +14,16 @@ const HIDDEN: &str = "(not shown)";
 
 /// The arguments; or else prints help, version or what is wrong, and says how to end.
 pub(crate) fn parse() -> Result<Args, Exit> {
-    Args::try_parse().map_err(|error| tell(without_secrets(error)))
+    let args = command().try_get_matches().and_then(|matches| Args::from_arg_matches(&matches));
+    args.map_err(|error| tell(without_secrets(error)))
+}
+
+/// A variable that is set to nothing counts as one that is not set.
+fn command() -> Command {
+    Args::command().mut_args(|arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) { arg.env(None::<&str>) } else { arg }
+    })
 }
 
 fn tell(error: clap::Error) -> Exit {
@@ -31,7 +40,9 @@ fn tell(error: clap::Error) -> Exit {
     // The arguments could not be read, so this one neither.
     if std::env::args_os().any(|word| word == "--json") {
         let text = error.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let lines: Vec<_> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let message = lines.join(" ");
+        let message = message.trim_start_matches("error: ");
         let object = json!({ "error": { "kind": "usage", "message": message, "exit": Exit::Usage.code() } });
         let _ = writeln!(io::stderr(), "{object}");
     } else {
@@ -74,7 +85,7 @@ mod tests {
 
     fn shown(words: &[&str]) -> String {
         let words = ["wix-visitor"].iter().chain(words);
-        without_secrets(Args::try_parse_from(words).err().unwrap()).render().to_string()
+        without_secrets(command().try_get_matches_from(words).err().unwrap()).render().to_string()
     }
 
     #[test]
@@ -91,6 +102,7 @@ mod tests {
                 vec!["sandbox", "--listen", secret],
                 vec!["sandbox", "--token-ttl", secret],
                 vec!["sandbox", "--rotation", secret],
+                vec!["sandbox", "--fault", secret],
                 vec!["call", "GET", "/", secret],
             ] {
                 let shown = shown(&words);

@@ -110,7 +110,8 @@ impl Driver {
             }
             for kind in step.events {
                 // What this process knows already, of its own doing, is no news.
-                let news = !matches!(kind, EventKind::Adopted) || known != flight.held().and_then(|held| held.record.version());
+                let news = !matches!(kind, EventKind::Adopted)
+                    || known != flight.held().and_then(|held| held.record.version());
                 if news {
                     self.report(entry, kind);
                 }
@@ -293,8 +294,10 @@ impl Driver {
         let known = entry.held().filter(|held| held.etag.is_some());
         if let Some(held) = known {
             (expected, standing) = (held.etag, Some(held.record));
-        } else if let Some(stored) = self.load(entry).await? {
-            (expected, standing) = (Some(stored.etag), Some(readable(&stored)));
+        } else if let Some((etag, record)) =
+            self.load(entry).await.map(|stored| stored.map(readable)).or_else(unreadable)?
+        {
+            (expected, standing) = (Some(etag), Some(record));
         }
         let start = self.clock.monotonic();
         loop {
@@ -303,19 +306,24 @@ impl Driver {
             let record = intended(intent, standing.as_ref(), held.as_ref(), lineage, now.wall, &self.policy);
             let new = Seen { etag: Etag::from_bits(self.entropy.draw()), record };
             let swap = Swap { expected, new, precious: true };
-            match self.swap(entry, &swap).await? {
-                Exchange::Conflict(Some(stored)) if stored.etag != swap.new.etag => {
-                    let record = readable(&stored);
+            let conflict = match self.swap(entry, &swap).await {
+                Ok(Exchange::Conflict(Some(stored))) if stored.etag == swap.new.etag => None,
+                Ok(Exchange::Swapped) => None,
+                Ok(Exchange::Conflict(stored)) => Some(stored.map(readable)),
+                Err(error) => Some(unreadable(error)?),
+            };
+            match conflict {
+                Some(Some((etag, record))) => {
                     if stems_from(&record, lineage) {
                         // An earlier try was applied without a word, and somebody went on from there: to write it again would
                         // undo that, and put a spent refresh token back.
-                        entry.impose(Held { record, etag: Some(stored.etag), seen: now }, &self.policy);
+                        entry.impose(Held { record, etag: Some(etag), seen: now }, &self.policy);
                         return Ok(());
                     }
-                    (expected, standing) = (Some(stored.etag), Some(record));
+                    (expected, standing) = (Some(etag), Some(record));
                 }
-                Exchange::Conflict(None) => (expected, standing) = (None, None),
-                _ => {
+                Some(None) => (expected, standing) = (None, None),
+                None => {
                     let Seen { etag, record } = swap.new;
                     entry.impose(Held { record, etag: Some(etag), seen: now }, &self.policy);
                     return Ok(());
@@ -347,8 +355,17 @@ fn seen(stored: Stored) -> Result<Seen, StoreError> {
 
 /// The record, or in place of one that is corrupt an empty one whose epoch is above all others: an application that sets
 /// tokens or forgets may write over it, and nothing else does.
-fn readable(stored: &Stored) -> Record {
-    decode(&stored.bytes).unwrap_or_else(|_| Record { epoch: EPOCH_OVER_CORRUPT, ..Record::default() })
+fn readable(stored: Stored) -> (Etag, Record) {
+    let over_corrupt = || Record { epoch: EPOCH_OVER_CORRUPT, ..Record::default() };
+    (stored.etag, decode(&stored.bytes).unwrap_or_else(|_| over_corrupt()))
+}
+
+/// Likewise where the store itself found it corrupt, and knows its etag.
+fn unreadable(error: StoreError) -> Result<Option<(Etag, Record)>, StoreError> {
+    match error.standing().filter(|_| error.kind() == StoreErrorKind::Corrupt) {
+        Some(etag) => Ok(Some(readable(Stored { etag, bytes: Vec::new() }))),
+        None => Err(error),
+    }
 }
 
 /// A flight to wait for.

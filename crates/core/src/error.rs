@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::key::VisitorId;
+use crate::store::Etag;
 
 type Source = Arc<dyn StdError + Send + Sync>;
 
@@ -47,21 +48,31 @@ struct StoreErrorInner {
     kind: StoreErrorKind,
     backend: &'static str,
     message: String,
+    standing: Option<Etag>,
     source: Option<Source>,
 }
 
 impl StoreError {
     /// A failure of the named backend. The message says what failed and what to do, in lower case, without a secret.
     pub fn new(kind: StoreErrorKind, backend: &'static str, message: impl Into<String>) -> Self {
-        Self(Arc::new(StoreErrorInner { kind, backend, message: message.into(), source: None }))
+        Self(Arc::new(StoreErrorInner { kind, backend, message: message.into(), standing: None, source: None }))
     }
 
     /// With the backend's own error beneath.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let StoreErrorInner { kind, backend, ref message, .. } = *self.0;
+        let StoreErrorInner { kind, backend, ref message, standing, .. } = *self.0;
         let source = Some(Arc::from(source.into()));
-        Self(Arc::new(StoreErrorInner { kind, backend, message: message.clone(), source }))
+        Self(Arc::new(StoreErrorInner { kind, backend, message: message.clone(), standing, source }))
+    }
+
+    /// With the etag under which a record stands that cannot be read: so an application that sets tokens or forgets may still
+    /// write over it.
+    #[must_use]
+    pub fn with_standing(self, etag: Etag) -> Self {
+        let StoreErrorInner { kind, backend, ref message, ref source, .. } = *self.0;
+        let (message, source) = (message.clone(), source.clone());
+        Self(Arc::new(StoreErrorInner { kind, backend, message, standing: Some(etag), source }))
     }
 
     /// What kind of trouble.
@@ -72,6 +83,11 @@ impl StoreError {
     /// The backend's name: `sqlite`, `redis` and so on.
     pub fn backend(&self) -> &'static str {
         self.0.backend
+    }
+
+    /// The etag of a record that stands there and cannot be read, where the store knows it.
+    pub fn standing(&self) -> Option<Etag> {
+        self.0.standing
     }
 
     /// Whether the same call may work later without anybody changing anything.
@@ -89,7 +105,7 @@ impl fmt::Display for StoreError {
 
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StoreErrorInner { kind, backend, message, source } = &*self.0;
+        let StoreErrorInner { kind, backend, message, standing: _, source } = &*self.0;
         f.debug_struct("StoreError")
             .field("kind", kind)
             .field("backend", backend)
@@ -128,7 +144,7 @@ pub enum ErrorKind {
     VisitorLost,
     /// The site was shut down; no new grant is started.
     ShuttingDown,
-    /// There is no tokio runtime to run on.
+    /// There is no tokio runtime to run on. It needs one with its timer on: tokio itself panics without.
     NoRuntime,
     /// A store or an endpoint panicked in the middle of its work.
     Panicked,

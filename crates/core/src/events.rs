@@ -70,6 +70,8 @@ pub enum LossReason {
     Refused,
     /// The endpoint never gave a refresh token, and the access token has ended.
     NoRefreshToken,
+    /// Another instance made a new visitor while this one's was not in the store, or no longer; the store's counts.
+    Superseded,
 }
 
 impl fmt::Display for VisitorLost {
@@ -77,6 +79,7 @@ impl fmt::Display for VisitorLost {
         let why = match self.reason {
             LossReason::Refused => "every refresh token was refused",
             LossReason::NoRefreshToken => "there was no refresh token to renew with",
+            LossReason::Superseded => "it was missing in the store when another instance needed it,",
         };
         let then = if self.replaced { "a new visitor took its place" } else { "no new one was minted" };
         write!(f, "{why} after {} renewals; {then}", self.generation)

@@ -30,6 +30,10 @@ impl Api {
     }
 
     pub(crate) async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, Error> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            let message = "there is no tokio runtime here: call this from within one";
+            return Err(Error::new(ErrorKind::NoRuntime, message));
+        }
         self.client.execute(request).await.map_err(not_answered)
     }
 }

@@ -457,3 +457,15 @@ async fn token_info_is_asked_without_authorization() {
     assert_eq!(request.line, "POST /oauth2/token-info HTTP/1.1");
     assert_eq!(request.text(), format!(r#"{{"token":"{}"}}"#, token(0)));
 }
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let options = HttpOptions::new().base_url("http://127.0.0.1:9");
+    let api = Arc::new(Api::new(&options, Duration::from_secs(10)).unwrap());
+    let caller = Caller { api, flow: Arc::default(), memory: Arc::default() };
+    let mut call = Box::pin(caller.get("/a").send());
+    match call.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+        Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime),
+        _ => panic!("it was sent"),
+    }
+}

@@ -95,7 +95,7 @@ impl WixEndpointBuilder {
         self
     }
 
-    /// What the tokens' issuer is called in a store, instead of the API's origin.
+    /// What the tokens' issuer is called in a store, instead of the base URL (without a slash at its end).
     ///
     /// Two endpoints with the same issuer share their visitors. Needed only where one issuer has several addresses, as
     /// behind a gateway, or several issuers have the same.
@@ -114,7 +114,7 @@ impl WixEndpointBuilder {
     pub fn build(self) -> Result<WixEndpoint, Error> {
         let base = self.options.parse_base_url()?;
         let issuer = match self.issuer {
-            None => base.ascii_origin(),
+            None => base.as_str().to_owned(),
             Some(issuer) if issuer.trim().is_empty() || issuer.len() > 256 => {
                 return Err(invalid("the issuer must be a name of 1 to 256 bytes"));
             }

@@ -20,6 +20,9 @@ mod site;
 mod support;
 mod token_info;
 
+// What a call is made of, and its answer.
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
 pub use endpoint::{Encoding, WixEndpoint, WixEndpointBuilder};
 pub use options::HttpOptions;
 pub use request::ApiRequest;

@@ -59,7 +59,7 @@ impl HttpOptions {
     }
 
     /// The address of the API, `https://www.wixapis.com` if not set. `https`, or `http` on loopback; no user info, query or
-    /// fragment. A path is put before every path that is called.
+    /// fragment. A path is put before every path that is called, and is part of the issuer.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = url.into();

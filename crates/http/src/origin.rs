@@ -50,6 +50,11 @@ impl BaseUrl {
         Ok(Self { url, prefix })
     }
 
+    /// Origin and path, without a slash at the end.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.prefix
+    }
+
     /// The origin's ASCII form: scheme, host, and the port where it is not the usual one.
     pub(crate) fn ascii_origin(&self) -> String {
         self.url.origin().ascii_serialization()
@@ -109,7 +114,7 @@ impl BaseUrl {
 
 impl fmt::Debug for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.prefix)
+        f.write_str(self.as_str())
     }
 }
 

@@ -142,10 +142,16 @@ async fn an_endpoint_shows_neither_headers_nor_passwords() {
 }
 
 #[tokio::test]
-async fn the_issuer_is_the_origin_unless_told() {
+async fn the_issuer_is_the_base_url_unless_told() {
     let at = |url: &str| WixEndpoint::builder().options(HttpOptions::new().base_url(url));
-    assert_eq!(at("http://LOCALHOST:80/gate").build().unwrap().issuer(), "http://localhost");
-    assert_eq!(at("http://127.0.0.1:4747").build().unwrap().issuer(), "http://127.0.0.1:4747");
+    for (url, issuer) in [
+        ("http://127.0.0.1:4747/", "http://127.0.0.1:4747"),
+        ("http://LOCALHOST:80", "http://localhost"),
+        ("http://LOCALHOST:80/gate", "http://localhost/gate"),
+        ("http://localhost/./gate/one//", "http://localhost/gate/one"),
+    ] {
+        assert_eq!(at(url).build().unwrap().issuer(), issuer, "{url}");
+    }
     assert_eq!(at("http://127.0.0.1:4747").issuer("wix").build().unwrap().issuer(), "wix");
     assert!(at("http://127.0.0.1:4747").issuer(" ").build().is_err());
 }

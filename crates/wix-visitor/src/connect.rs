@@ -113,7 +113,7 @@ impl Builder {
         self
     }
 
-    /// Who issues the tokens, where that is not the API's origin: records of two issuers never meet.
+    /// Who issues the tokens, where that is not the API's base URL: records of two issuers never meet.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self

@@ -35,11 +35,27 @@
 //! | `memory` | `wix-visitor-memory` | `MemoryStore`; `memory:` |
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
 //!
+//! # Calls
+//!
+//! What a call is made of is here too, so that no other crate is needed.
+//!
+#![cfg_attr(feature = "http", doc = "```no_run")]
+#![cfg_attr(not(feature = "http"), doc = "```text")]
+//! # async fn rename(visitor: wix_visitor::SiteVisitor) -> Result<(), wix_visitor::Error> {
+//! use wix_visitor::{Method, StatusCode};
+//!
+//! let reply = visitor.request(Method::PATCH, "/members/v1/members/my").body(r#"{"member": {}}"#).send().await?;
+//! if reply.status() == StatusCode::FORBIDDEN {
+//!     println!("not a member");
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # Stores
 //!
 //! A store is named by a URL, or is a value of your own: any [`TokenStore`].
 //!
-//! | URL | what survives |
+//! | URL, read by [`StoreUrl`] | what survives |
 //! | --- | --- |
 //! | `memory:` | nothing beyond the process |
 //! | `sqlite:PATH` (`?timeout_ms=5000`, `&synchronous=full\|normal`) | a crash of the process; with `full`, the default, power loss |
@@ -50,12 +66,12 @@ mod store_url;
 
 #[cfg(feature = "http")]
 pub use connect::{Builder, builder, connect};
-pub use store_url::open_store;
+pub use store_url::{StoreUrl, open_store};
 pub use wix_visitor_core::*;
 #[cfg(feature = "http")]
 pub use wix_visitor_http::{
-    ApiRequest, ApiResponse, Encoding, HttpOptions, Site, SiteBuilder, SiteVisitor, TokenInfo, WixEndpoint,
-    WixEndpointBuilder,
+    ApiRequest, ApiResponse, Encoding, HeaderMap, HeaderName, HeaderValue, HttpOptions, Method, Site, SiteBuilder,
+    SiteVisitor, StatusCode, TokenInfo, WixEndpoint, WixEndpointBuilder,
 };
 #[cfg(feature = "memory")]
 pub use wix_visitor_memory::MemoryStore;

@@ -1,5 +1,6 @@
 //! A store named by a URL.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use wix_visitor_core::{Error, ErrorKind, TokenStore};
@@ -10,24 +11,96 @@ const KINDS: [(&str, bool); 2] = [("memory:", cfg!(feature = "memory")), ("sqlit
 /// Opens the store that a URL names: `memory:` or `sqlite:PATH`, with the features of the same names.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] if the URL is of no known kind, of one whose feature is off, or holds an unknown option;
-/// [`ErrorKind::Store`] if the store cannot be opened.
+/// Those of [`StoreUrl::parse`]; [`ErrorKind::Store`] if the store cannot be opened.
 pub async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Error> {
-    let url = url.trim();
-    let kind = url.split_once(':').map_or("", |(kind, _)| kind).to_ascii_lowercase();
-    match kind.as_str() {
-        #[cfg(feature = "memory")]
-        "memory" if url.len() == "memory:".len() => Ok(Arc::new(wix_visitor_memory::MemoryStore::new())),
-        #[cfg(feature = "memory")]
-        "memory" => Err(invalid("a memory: store URL takes nothing after the colon".to_owned())),
-        #[cfg(feature = "sqlite")]
-        "sqlite" => {
-            let options = wix_visitor_sqlite::SqliteOptions::from_url(url)
-                .map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error))?;
-            Ok(Arc::new(options.open().await?))
+    StoreUrl::parse(url)?.open().await
+}
+
+/// A store's URL that can be used; nothing has been opened or created.
+#[derive(Clone, Debug)]
+pub struct StoreUrl(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    #[cfg(feature = "memory")]
+    Memory,
+    #[cfg(feature = "sqlite")]
+    Sqlite(wix_visitor_sqlite::SqliteOptions),
+}
+
+impl StoreUrl {
+    /// Reads a URL. Its kind may be in capitals.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if the URL is of no known kind, of one whose feature is off, or holds an unknown option or a
+    /// path that only a shell would understand; [`ErrorKind::Misconfigured`] if it asks SQLite to keep nothing.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let (kind, rest) = url.trim().split_once(':').unwrap_or_default();
+        let kind = kind.to_ascii_lowercase();
+        match (kind.as_str(), rest) {
+            #[cfg(feature = "memory")]
+            ("memory", "") => Ok(Self(Kind::Memory)),
+            #[cfg(feature = "memory")]
+            ("memory", _) => Err(invalid("a memory: store URL takes nothing after the colon".to_owned())),
+            #[cfg(feature = "sqlite")]
+            ("sqlite", rest) => sqlite(rest),
+            _ => Err(unknown(&kind)),
         }
-        _ => Err(unknown(&kind)),
     }
+
+    /// `memory` or `sqlite`.
+    pub fn kind(&self) -> &'static str {
+        match self.0 {
+            #[cfg(feature = "memory")]
+            Kind::Memory => "memory",
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(_) => "sqlite",
+        }
+    }
+
+    /// The file that it keeps visitors in, if it does.
+    pub fn path(&self) -> Option<&Path> {
+        match self.0 {
+            #[cfg(feature = "memory")]
+            Kind::Memory => None,
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(ref options) => Some(options.path()),
+        }
+    }
+
+    /// Opens the store, and creates it if it is not there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if it cannot be opened.
+    pub async fn open(self) -> Result<Arc<dyn TokenStore>, Error> {
+        match self.0 {
+            #[cfg(feature = "memory")]
+            Kind::Memory => Ok(Arc::new(wix_visitor_memory::MemoryStore::new())),
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(options) => Ok(Arc::new(options.open().await?)),
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(rest: &str) -> Result<StoreUrl, Error> {
+    let options = wix_visitor_sqlite::SqliteOptions::from_url(&format!("sqlite:{rest}"))
+        .map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error))?;
+    let path = options.path().to_string_lossy();
+    if path.contains(":memory:") {
+        return Err(Error::new(
+            ErrorKind::Misconfigured,
+            "SQLite in memory would forget every visitor; if that is what you want, the store URL for it is memory:",
+        ));
+    }
+    if path.starts_with('~') && (path.len() == 1 || path.contains('/')) {
+        return Err(invalid(
+            "the path in a sqlite: store URL begins with ~, which only a shell understands: write it in full, as in \
+             sqlite:/home/me/visitors.db"
+                .to_owned(),
+        ));
+    }
+    Ok(StoreUrl(Kind::Sqlite(options)))
 }
 
 fn invalid(message: String) -> Error {
@@ -83,5 +156,34 @@ mod tests {
             let error = open_store(url).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
         }
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn a_path_for_a_shell_or_for_no_file_says_what_to_write() {
+        for (url, kind, says) in [
+            ("sqlite:~/x.db", ErrorKind::InvalidInput, "write it in full"),
+            ("sqlite://~/x.db", ErrorKind::InvalidInput, "write it in full"),
+            ("sqlite:~me/x.db", ErrorKind::InvalidInput, "write it in full"),
+            ("sqlite:~", ErrorKind::InvalidInput, "write it in full"),
+            ("sqlite::memory:", ErrorKind::Misconfigured, "memory:"),
+            ("sqlite://:memory:", ErrorKind::Misconfigured, "memory:"),
+            ("sqlite:file::memory:", ErrorKind::Misconfigured, "memory:"),
+        ] {
+            let error = StoreUrl::parse(url).unwrap_err();
+            assert_eq!(error.kind(), kind, "{url}");
+            assert!(error.to_string().contains(says), "{url}: {error}");
+        }
+        for url in ["sqlite:./~/x.db", "sqlite:a~b/x.db", "sqlite:~x.db"] {
+            StoreUrl::parse(url).unwrap();
+        }
+    }
+
+    #[cfg(all(feature = "sqlite", feature = "memory"))]
+    #[test]
+    fn a_kind_in_capitals_is_the_same_kind() {
+        let url = StoreUrl::parse(" SQLite:/a/B.db ").unwrap();
+        assert_eq!((url.kind(), url.path()), ("sqlite", Some(Path::new("/a/B.db"))));
+        assert_eq!(StoreUrl::parse("MEMORY:").unwrap().kind(), "memory");
     }
 }

@@ -1,7 +1,13 @@
 //! The proof: the code that decides, under every interleaving of a small fleet and every fault.
 //!
 //! * [`model`] - the model check
-//! * [`table`] - what a single fault may cost, expected and explored
+//! * [`promise`] - what faults may come to, and what none of them excuses
+//! * [`campaign`] - what is explored, and what of it is not as promised
+//! * [`rules`] - what gets worse without each rule of the protocol
+//! * [`report`] - all of it in Markdown
 
+pub mod campaign;
 pub mod model;
-pub mod table;
+pub mod promise;
+pub mod report;
+pub mod rules;

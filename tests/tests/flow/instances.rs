@@ -1,7 +1,7 @@
 //! Several instances on one store: claims, takeovers, races, and a store that forgets.
 
-use wix_visitor_core::{EventKind, GrantError, GrantFailure, StoreErrorKind};
-use wix_visitor_testkit::{Plan, Rotation, StoreFault, StoreOperation};
+use wix_visitor_core::{ErrorKind, EventKind, GrantError, GrantFailure, Role, StoreErrorKind};
+use wix_visitor_testkit::{Plan, Rotation, StoreFault, StoreOperation, TestClock};
 use wix_visitor_tests::instance::{Instance, drain, hours, secs};
 
 #[tokio::test(start_paused = true)]
@@ -244,4 +244,44 @@ fn name(event: &EventKind) -> &'static str {
         EventKind::AlternateDropped => "dropped",
         _ => "other",
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_told_of_an_end_hears_of_the_new_beginning_elsewhere() {
+    use wix_visitor_core::{OnRefused, Policy};
+    let mut fails = Policy::default();
+    fails.on_refused = OnRefused::Fail;
+    for (role, policy, kind) in [
+        (Role::Member, Policy::default(), ErrorKind::MemberSessionEnded),
+        (Role::Visitor, fails, ErrorKind::VisitorLost),
+    ] {
+        let site = Instance::with_policy(Rotation::Same, policy);
+        let (first, tokens) = site.sign_in(role);
+        site.visitor().set_tokens(tokens).await.unwrap();
+        site.expire().await;
+        site.endpoint.revoke(first);
+        for _ in 0..2 {
+            assert_eq!(site.who().await.unwrap_err().kind(), kind);
+        }
+        let other = site.another();
+        let (second, tokens) = other.sign_in(role);
+        other.visitor().set_tokens(tokens).await.unwrap();
+        assert_eq!(site.who().await.unwrap(), second);
+        assert_eq!(site.endpoint.grants(), 1, "the refusal was asked for once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_out_a_pause_is_served_by_the_renewal_of_another() {
+    let site = Instance::new(Rotation::Single);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    site.endpoint.plan(Plan::Fail(GrantError::new(GrantFailure::Transient, "busy").with_retry_after(Some(secs(200)))));
+    site.who().await.unwrap_err();
+    // Somebody whose clock is ahead tries sooner.
+    let ahead = site.another_with(TestClock::default());
+    ahead.clock.set(site.now() + secs(260));
+    assert_eq!(ahead.who().await.unwrap(), identity);
+    assert_eq!(site.who().await.unwrap(), identity);
+    assert_eq!(site.endpoint.renewals(), 1);
 }

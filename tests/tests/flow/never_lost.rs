@@ -143,6 +143,47 @@ async fn a5_a_mint_that_could_not_be_saved_is_one_visitor_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_visitor_that_gives_way_to_another_instances_is_reported() {
+    let site = Instance::new(Rotation::Same);
+    let mut events = site.visitors.events();
+    site.store.decide(|operation, number| {
+        (operation == wix_visitor_testkit::StoreOperation::Swap && number > 1)
+            .then_some(StoreFault::Fail(StoreErrorKind::Unavailable))
+    });
+    let served = site.who().await.unwrap();
+    // Cut off for longer than a lease, after the claim: the next one mints too, and its save works.
+    let others = site.another().who().await.unwrap();
+    assert_ne!(served, others);
+    site.store.heal();
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!(site.who().await.unwrap(), others);
+    let losses: Vec<_> = drain(&mut events)
+        .into_iter()
+        .filter_map(
+            |event| if let EventKind::VisitorLost(lost) = event { Some((lost.reason, lost.replaced)) } else { None },
+        )
+        .collect();
+    assert_eq!(losses, [(LossReason::Superseded, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_first_calls_nobody_is_told_of_a_loss() {
+    let sites: Vec<_> = {
+        let first = Instance::new(Rotation::Same);
+        let more: Vec<_> = (0..8).map(|_| first.another()).collect();
+        std::iter::once(first).chain(more).collect()
+    };
+    let mut events: Vec<_> = sites.iter().map(|site| site.visitors.events()).collect();
+    let calls: Vec<_> = sites.iter().map(Instance::ask).collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), 1);
+    }
+    for events in &mut events {
+        assert!(!drain(events).iter().any(|event| matches!(event, EventKind::VisitorLost(_))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a6_the_right_refresh_token_is_kept_whatever_the_reply_holds() {
     for rotation in [Rotation::Same, Rotation::New, Rotation::Single, Rotation::Strict, Rotation::Omitted] {
         let (site, identity) = expired(rotation).await;
@@ -191,6 +232,8 @@ async fn a9_a_grant_without_an_answer_is_not_sent_again_within_the_lease() {
     site.endpoint.plan(Plan::Hang);
     let error = site.visitor().authorization().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    let told = error.retry_in().unwrap();
+    assert!(told > secs(4) && told <= secs(5), "{told:?}: the lease has five seconds to go, less the endpoint's grace");
     let sent = site.endpoint.grants();
     // Ten seconds have passed since the claim; the lease is fifteen. A second instance has to watch a whole one.
     let other = site.another();

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use wix_visitor_core::{
-    Error, ErrorKind, Etag, Exchange, GrantError, GrantFailure, Role, StoreError, StoreKey, Stored, TokenStore, Visitors,
+    Error, ErrorKind, Etag, Exchange, GrantError, GrantFailure, Role, StoreError, StoreKey, Stored, TokenStore,
+    Visitors,
 };
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::ledger::secret_key;
@@ -381,7 +382,8 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     let site = runtime.block_on(async { Instance::new(Rotation::Same) });
     drop(runtime);
     let visitor = &site.visitor();
-    let calls: [Pin<Box<dyn Future<Output = Result<(), Error>>>>; 8] = [
+    type Call<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+    let calls: [Call<'_>; 8] = [
         Box::pin(async { visitor.authorization().await.map(drop) }),
         Box::pin(async { visitor.renew().await.map(drop) }),
         Box::pin(async { visitor.renew_if("rejected").await.map(drop) }),

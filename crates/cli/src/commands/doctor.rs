@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use wix_visitor::{
     AccessToken, ClientId, Clock as _, Error, ErrorKind, MemoryStore, Policy, RefreshToken, Role, Secret, Site, Status,
-    SystemClock, TokenInfo, Tokens, WixEndpoint, open_store,
+    StoreKey, Stored, SystemClock, TokenInfo, Tokens, WixEndpoint, open_store,
 };
 
 use crate::args::SiteArgs;
@@ -138,9 +138,12 @@ async fn store(
             return Tokens::default();
         }
     };
-    checks.push(match label.kind.as_str() {
-        "memory" => Check::good("store", "memory: every command mints a visitor of its own, and forgets it"),
-        _ => Check::good("store", format!("{label} can be opened and written")),
+    // What the flow itself asks before it sends a grant.
+    let room = store.reserve(&StoreKey::new(&target.url, client_id, &args.visitor), Stored::MAX_BYTES).await;
+    checks.push(match (label.kind, room) {
+        (_, Err(error)) => Check::bad("store", &wix_visitor::Error::from(error).into()),
+        ("memory", Ok(())) => Check::good("store", "memory: every command mints a visitor of its own, and forgets it"),
+        (_, Ok(())) => Check::good("store", format!("{label} can be opened and written")),
     });
     let Ok(site) = target.builder(client_id).store(store).connect().await else {
         // The API URL, which has been told about.

@@ -15,6 +15,7 @@ use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Console, Out};
+use crate::patience::patiently;
 use crate::setup::Session;
 
 pub(crate) async fn run(args: &Args, console: Console) -> Result<Exit, Failure> {
@@ -26,9 +27,10 @@ pub(crate) async fn run(args: &Args, console: Console) -> Result<Exit, Failure> 
         Command::Call(call) => call::check(call)?,
         _ => {}
     }
-    let session = interrupt.or(Session::open(&args.site, console)).await?;
+    let looks = matches!(args.command, Command::Status | Command::Export);
+    let session = interrupt.or(Session::open(&args.site, looks, console)).await?;
     let result = interrupt.or(perform(args, &session, console)).await;
-    if result.as_ref().is_err_and(|failure| failure.exit == Exit::Interrupted) {
+    if result.as_ref().is_err_and(|failure| matches!(failure.exit, Exit::Interrupted(_))) {
         console.notice("interrupted", "finishing what is under way; once more to stop at once");
     }
     // Whatever the command came to, what it set going is finished and kept.
@@ -45,10 +47,12 @@ pub(crate) async fn run(args: &Args, console: Console) -> Result<Exit, Failure> 
 async fn perform(args: &Args, session: &Session, console: Console) -> Result<Exit, Failure> {
     let mut out = Out::new();
     match &args.command {
-        Command::Token { header } => token::run(session, *header, console, &mut out).await?,
+        Command::Token { header } => {
+            patiently(session, console, token::run(session, *header, console, &mut out)).await?;
+        }
         Command::Status => status::run(session, console, &mut out).await?,
-        Command::Renew => renew::run(session, console, &mut out).await?,
-        Command::Call(call) => return call::run(call, session, console, &mut out).await,
+        Command::Renew => patiently(session, console, renew::run(session, console, &mut out)).await?,
+        Command::Call(call) => return patiently(session, console, call::run(call, session, console, &mut out)).await,
         Command::Export => transfer::export(session, &mut out).await?,
         Command::Import { file } => transfer::import(file, session, console, &mut out).await?,
         Command::Forget => forget::run(session, console, &mut out).await?,

@@ -12,6 +12,9 @@ use crate::output::{Console, Out};
 
 pub(super) async fn run(args: &SandboxArgs, console: Console, interrupt: &Interrupt) -> Result<Exit, Failure> {
     let sandbox = interrupt.or(async { Ok(Sandbox::start(options(args)).await?) }).await?;
+    for fault in &args.faults {
+        sandbox.fault(fault.clone());
+    }
     let mut answers = sandbox.answers();
     let mut out = Out::new();
     let url = sandbox.url();
@@ -23,7 +26,7 @@ pub(super) async fn run(args: &SandboxArgs, console: Console, interrupt: &Interr
     loop {
         tokio::select! {
             biased;
-            () = interrupt.asked() => break,
+            _ = interrupt.asked() => break,
             answer = answers.next() => match answer {
                 Some(entry) => tell(&entry, console, &mut out).await?,
                 None => break,
@@ -84,6 +87,7 @@ Any GUID is a client id. To try it:
   wix-visitor call POST /stores/v3/products/query -d '{{}}'
   wix-visitor token --header | curl -H @- {url}/ecom/v1/carts/current
 
+Failures can be planned: `wix-visitor sandbox --help` tells how.
 Ctrl-C ends it. What it is asked:
 "
     )
@@ -91,7 +95,6 @@ Ctrl-C ends it. What it is asked:
 
 /// One request, without its query, its tokens and its body.
 async fn tell(entry: &LogEntry, console: Console, out: &mut Out) -> Result<(), Failure> {
-    let status = entry.status.unwrap_or_default();
     if console.is_json() {
         return out
             .json(&json!({ "request": {
@@ -100,11 +103,14 @@ async fn tell(entry: &LogEntry, console: Console, out: &mut Out) -> Result<(), F
                 "kind": format!("{:?}", entry.kind),
                 "method": entry.method,
                 "path": entry.path,
-                "status": status,
+                "status": entry.status,
                 "identity": entry.identity,
+                "fault": entry.fault,
             } }))
             .await;
     }
     let whose = entry.identity.as_deref().map(|identity| format!("  as {identity}")).unwrap_or_default();
-    out.line(&format!("  {status} {:<6} {}{whose}", entry.method, entry.path)).await
+    let fault = entry.fault.as_deref().map(|fault| format!("  [planned: {fault}]")).unwrap_or_default();
+    let status = entry.status.map_or("---".to_owned(), |status| status.to_string());
+    out.line(&format!("  {status} {:<6} {}{whose}{fault}", entry.method, entry.path)).await
 }

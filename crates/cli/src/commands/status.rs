@@ -113,8 +113,12 @@ impl<'a> Report<'a> {
             trouble.push_str(&format!("; no grant for {}", span(pause)));
         }
         lines.push(("last error", trouble));
-        let unsaved = if self.saved { "" } else { ", which does not show the newest tokens yet" };
-        lines.push(("store", format!("{}{unsaved}", self.store)));
+        let but = match (self.store.exists, self.saved) {
+            (false, _) => ", which is not there yet",
+            (true, false) => ", which does not show the newest tokens yet",
+            (true, true) => "",
+        };
+        lines.push(("store", format!("{}{but}", self.store)));
         lines.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
     }
 }

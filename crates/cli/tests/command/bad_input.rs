@@ -62,6 +62,8 @@ fn a_store_url_that_names_no_store_is_refused_and_not_repeated() {
         (&["--store", "sqlite:", "token"], 2, "names a file"),
         (&["--store", "sqlite:x.db?speed=high", "token"], 2, "timeout_ms and synchronous"),
         (&["--store", "memory:x", "token"], 2, "memory:"),
+        (&["--store", "sqlite:~/visitors.db", "token"], 2, "write it in full"),
+        (&["--store", "sqlite::memory:", "token"], 3, "the store URL for it is memory:"),
         (&["--store", &unknown, "token"], 2, "no kind of store called"),
         (&["--store", &no_kind, "token"], 2, "no kind of store called"),
         // In a wrong place.
@@ -74,10 +76,13 @@ fn a_store_url_that_names_no_store_is_refused_and_not_repeated() {
 fn a_store_that_is_named_twice_or_in_a_file_that_is_none_is_refused() {
     let sandbox = sandbox();
     let user = User::of(&sandbox).with("WIX_VISITOR_STORE_FILE", "store-url");
-    user.run(&["--store", "memory:", "token"]).failed(2, "named twice");
+    let twice = User::of(&sandbox).with("WIX_VISITOR_STORE_FILE", "x").with("WIX_VISITOR_STORE", "memory:");
+    twice.run(&["token"]).failed(2, "named twice");
     user.run(&["token"]).failed(2, "cannot read the store's URL from the file store-url");
     user.file("store-url", " \n");
     user.run(&["token"]).failed(2, "names no kind of store");
+    user.file("store-url", "memory:\nsqlite:other.db\n");
+    user.run(&["token"]).failed(2, "holds more than one line");
     user.file("store-url", b"\xff\xfe");
     user.run(&["token"]).failed(2, "does not hold a URL");
     user.file("store-url", "x".repeat(70_000));
@@ -162,7 +167,8 @@ fn an_import_of_what_holds_no_refresh_token_is_refused_and_repeats_nothing() {
         user.run_with(&["import"], input).failed(2, says);
     }
     user.run_with(&["import"], b"\xff\xfe").failed(2, "not UTF-8");
-    user.run_with(&["import"], vec![b' '; 1024 * 1024 + 1]).failed(2, "larger than");
+    let much = user.run_with(&["import"], vec![b' '; 1024 * 1024 + 1]);
+    much.failed(2, "cannot read the tokens from standard input: it is larger than 1048576 bytes");
     user.run(&["import", "missing.json"]).failed(2, "cannot read the tokens from the file missing.json");
     user.run(&["import", "."]).failed(2, "cannot read the tokens");
     // The tokens themselves in place of a file.
@@ -181,6 +187,13 @@ fn a_slip_on_the_command_line_is_a_usage_error() {
         (&["sandbox", "--listen", "0.0.0.0:0"], 2, "loopback only"),
         (&["sandbox", "--listen", "nonsense"], 2, "--listen"),
         (&["sandbox", "--rotation", "fast"], 2, "same, new, grace, strict"),
+        (&["sandbox", "--fault", "renewal: reset"], 2, "known requests: mint, renew, token, token-info, /PATH, any"),
+        (
+            &["sandbox", "--fault", "renew: explode"],
+            2,
+            "`explode` is nothing that happens in a fault; known: status=NNN",
+        ),
+        (&["sandbox", "--fault", "renew: status=never"], 2, "200 to 599"),
     ]);
     let said = User::new().run(&[]);
     assert_eq!(said.code, Some(2));
@@ -199,4 +212,19 @@ fn errors_are_objects_where_json_is_asked_for() {
         assert_eq!((&error["error"]["kind"], &error["error"]["exit"]), (&kind.into(), &2.into()), "{said:?}");
         assert!(!error["error"]["message"].as_str().unwrap().is_empty());
     }
+}
+
+#[test]
+fn a_usage_error_names_what_is_missing_in_json_too() {
+    let said = User::new().run(&["--json", "call"]);
+    let error: serde_json::Value = serde_json::from_str(said.errors().trim()).unwrap();
+    let message = error["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "the following required arguments were not provided: <METHOD> <PATH>");
+}
+
+#[test]
+fn a_path_with_a_tilde_makes_no_directory_of_that_name() {
+    let user = User::new().with("WIX_CLIENT_ID", CLIENT_ID);
+    user.run(&["--sandbox", "--store", "sqlite:~/x.db", "token"]).failed(2, "write it in full");
+    assert!(!user.path("~").exists());
 }

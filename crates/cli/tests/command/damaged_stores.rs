@@ -126,7 +126,7 @@ fn a_full_disk() {
     std::fs::create_dir_all(user.database().parent().unwrap()).unwrap();
     let said = with_mounts(
         &user,
-        r#"mount -t tmpfs -o size=1m,mode=0700 tmpfs "$STORE_DIR" || exit 99
+        r#"mount -t tmpfs -o size=2m,mode=0700 tmpfs "$STORE_DIR" || exit 99
            wix-visitor token >/dev/null; echo "exit $?"
            wix-visitor export >before
            dd if=/dev/zero of="$STORE_DIR/filler" bs=4k 2>/dev/null
@@ -163,4 +163,24 @@ fn a_read_only_database() {
     assert!(said.errors().contains("is read-only"), "{said:?}");
     assert_eq!(user.token(), token);
     assert_eq!((sandbox.mints(), sandbox.token_requests()), (1, 1));
+}
+
+#[test]
+fn a_damaged_record_can_be_forgotten_and_imported_over_and_nothing_else_replaces_it() {
+    for damage in ["bytes = x'00'", "crc = crc + 1", "etag = zeroblob(16)", "keep_until = 0"] {
+        for words in [&["forget"][..], &["import"]] {
+            let sandbox = sandbox();
+            let user = User::of(&sandbox);
+            user.token();
+            let tokens = user.run(&["export"]).stdout;
+            database(&user).execute_batch(&format!("UPDATE records SET {damage}")).unwrap();
+            user.run(&["token"]).failed(5, "or forget this visitor");
+            assert_eq!(sandbox.mints(), 1);
+            user.run_with(words, &tokens).done();
+            let again = user.run(&["status"]).done();
+            assert_eq!(again.stdout.contains("forgotten"), words[0] == "forget", "{again:?}");
+            user.token();
+            assert_eq!(sandbox.mints(), if words[0] == "forget" { 2 } else { 1 }, "{damage}");
+        }
+    }
 }

@@ -48,7 +48,13 @@ fn status_tells_what_is_known_and_changes_nothing() {
     let user = User::of(&sandbox);
     let before = user.status();
     assert_eq!((&before["exists"], &before["role"]), (&json!(false), &json!("none")));
-    assert!(user.run(&["status"]).done().stdout.contains("does not exist yet"));
+    let text = user.run(&["status"]).done().stdout;
+    assert!(text.contains("does not exist yet") && text.contains("visitors.db, which is not there yet"), "{text}");
+    assert_eq!(before["store"], json!({ "kind": "sqlite", "path": user.database(), "exists": false }));
+    user.run(&["export"]).failed(1, "no tokens to export");
+    let nobody = User::new();
+    nobody.run(&["--sandbox", "status"]).done();
+    assert!(!user.path("wix-visitor").exists() && !nobody.path("wix-visitor").exists(), "looking made something");
     assert!(sandbox.log().is_empty());
 
     user.token();
@@ -68,7 +74,7 @@ fn status_tells_what_is_known_and_changes_nothing() {
         ("saved", json!(true)),
         ("client_id", json!(CLIENT_ID)),
         ("issuer", json!(sandbox.url())),
-        ("store", json!({ "kind": "sqlite", "path": user.database() })),
+        ("store", json!({ "kind": "sqlite", "path": user.database(), "exists": true })),
     ] {
         assert_eq!(status[field], value, "{field}");
     }
@@ -245,7 +251,7 @@ fn the_memory_store_works_and_forgets() {
     user.run(&["call", "POST", PRODUCTS, "-d", "{}"]).done();
     user.token();
     assert_eq!(user.status()["exists"], false);
-    assert_eq!(user.status()["store"], json!({ "kind": "memory", "path": null }));
+    assert_eq!(user.status()["store"], json!({ "kind": "memory", "path": null, "exists": true }));
     assert_eq!(sandbox.mints(), 2);
     assert!(!user.database().exists());
 }
@@ -259,6 +265,39 @@ fn the_stores_url_may_stand_in_a_file() {
     let user = user.with("WIX_VISITOR_STORE_FILE", file);
     user.token();
     assert!(user.path("elsewhere.db").exists() && !user.database().exists());
+}
+
+#[test]
+fn the_option_wins_over_the_variables_and_an_empty_variable_is_none() {
+    let sandbox = sandbox();
+    let store = |user: &User, name: &str| format!("sqlite:{}", user.path(name).display());
+    let user = User::of(&sandbox).with("WIX_VISITOR_STORE_FILE", "no-such-file");
+    user.run(&["--store", &store(&user, "one.db"), "token"]).done();
+    let user = user.with("WIX_VISITOR_STORE", "nonsense");
+    user.run(&["token", "--store", &store(&user, "two.db")]).done();
+    assert!(user.path("one.db").exists() && user.path("two.db").exists());
+
+    let unset = |name| User::of(&sandbox).with(name, "");
+    for name in ["WIX_VISITOR_STORE", "WIX_VISITOR_STORE_FILE"] {
+        let user = unset(name);
+        user.token();
+        assert!(user.database().exists(), "{name}");
+    }
+    let user = unset("WIX_VISITOR");
+    user.token();
+    user.run(&["--visitor", "default", "export"]).done();
+    unset("WIX_CLIENT_ID").run(&["token"]).failed(2, "there is no client id");
+    unset("WIX_API_URL").run(&["--sandbox", "token"]).done();
+}
+
+#[test]
+fn a_store_in_capitals_is_the_same_store() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox);
+    let path = user.path("Mine.db");
+    let user = user.with("WIX_VISITOR_STORE", format!("SQLITE:{}", path.display()));
+    user.token();
+    assert_eq!(user.status()["store"], json!({ "kind": "sqlite", "path": path, "exists": true }));
 }
 
 #[cfg(unix)]

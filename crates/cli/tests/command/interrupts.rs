@@ -1,11 +1,11 @@
-//! Ctrl-C and SIGTERM.
+//! Ctrl-C, SIGTERM and SIGHUP.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 use wix_visitor_testkit::sandbox::Gate;
 
-use crate::support::{User, sandbox, send_signal};
+use crate::support::{Said, User, sandbox, send_signal};
 
 /// Reads the command's stderr until it says that it has heard the signal.
 fn until_heard(child: &mut Child) -> BufReader<std::process::ChildStderr> {
@@ -30,22 +30,22 @@ fn end(mut child: Child, mut stderr: impl std::io::Read) -> (Option<i32>, String
     (child.wait().unwrap().code(), stdout)
 }
 
-async fn interrupted_while_held(user: &User, gate: Gate, words: &[&str], signal: &str) {
+async fn interrupted_while_held(user: &User, gate: Gate, words: &[&str], signal: &str, code: i32) {
     let mut child = user.start(words);
     gate.arrived().await;
     send_signal(&child, signal);
     let stderr = until_heard(&mut child);
     gate.release();
-    assert_eq!(end(child, stderr), (Some(130), String::new()));
+    assert_eq!(end(child, stderr), (Some(code), String::new()));
 }
 
 #[tokio::test]
 async fn a_renewal_in_flight_is_committed_before_ctrl_c_ends_the_command() {
-    for signal in ["INT", "TERM"] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let sandbox = sandbox();
         let user = User::of(&sandbox);
         let first = user.token();
-        interrupted_while_held(&user, sandbox.hold_renewals(), &["renew"], signal).await;
+        interrupted_while_held(&user, sandbox.hold_renewals(), &["renew"], signal, code).await;
         assert_eq!(sandbox.renewals(), 1);
         let next = user.token();
         assert_ne!(next, first);
@@ -58,7 +58,7 @@ async fn a_renewal_in_flight_is_committed_before_ctrl_c_ends_the_command() {
 async fn a_mint_in_flight_is_committed_before_ctrl_c_ends_the_command() {
     let sandbox = sandbox();
     let user = User::of(&sandbox);
-    interrupted_while_held(&user, sandbox.hold_mints(), &["token"], "INT").await;
+    interrupted_while_held(&user, sandbox.hold_mints(), &["token"], "INT", 130).await;
     user.token();
     assert_eq!((sandbox.mints(), sandbox.token_requests()), (1, 1));
 }
@@ -93,4 +93,20 @@ fn ctrl_c_ends_a_command_that_waits_for_its_input() {
     let stderr = child.stderr.take().unwrap();
     assert_eq!(end(child, stderr), (Some(130), String::new()));
     assert!(sandbox.log().is_empty());
+}
+
+/// As under `nohup`.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_command_that_was_started_deaf_to_hanging_up_stays_so() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox);
+    let gate = sandbox.hold_mints();
+    let mut shell = user.shell("trap '' HUP; exec wix-visitor token");
+    let child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    gate.arrived().await;
+    send_signal(&child, "HUP");
+    gate.release();
+    let said = Said::from(child.wait_with_output().unwrap()).done();
+    assert!(!said.stdout.is_empty() && said.errors().is_empty(), "{said:?}");
 }

@@ -7,25 +7,26 @@ use serde_json::Value;
 
 use crate::support::{CLIENT_ID, PRODUCTS, User, mug, send_signal};
 
-struct Running {
+/// A sandbox that another command may use.
+pub(crate) struct Running {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Running {
-    fn start(user: &User, words: &[&str]) -> Self {
+    pub(crate) fn start(user: &User, words: &[&str]) -> Self {
         let mut child = user.start(&[&["--json", "sandbox", "--listen", "127.0.0.1:0"], words].concat());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let url = line(&mut stdout)["sandbox"]["url"].as_str().unwrap().to_owned();
         Self { child, stdout, url }
     }
 
-    fn next(&mut self) -> Value {
+    pub(crate) fn next(&mut self) -> Value {
         line(&mut self.stdout)["request"].clone()
     }
 
-    fn end(mut self) {
+    pub(crate) fn end(mut self) {
         send_signal(&self.child, "INT");
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut stderr = String::new();

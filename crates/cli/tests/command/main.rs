@@ -11,5 +11,7 @@ mod everyday;
 mod interrupts;
 mod long_running;
 mod output;
+mod planned_faults;
 mod sandbox_mode;
 mod support;
+mod waiting;

@@ -126,6 +126,8 @@ pub struct Step {
 pub struct Watch {
     claim: Option<(Nonce, Duration)>,
     trouble: Option<(Timestamp, Duration)>,
+    /// When the pause after this process's own last failure is over, on its monotonic clock.
+    rested: Duration,
 }
 
 impl Watch {
@@ -139,15 +141,18 @@ impl Watch {
 
     /// How much is left of a pause. Whoever wrote it may have another clock, so it never lasts longer than the pause itself
     /// from the moment it was first seen; and one that lies too far ahead to be true says nothing, lest processes too short-lived
-    /// to watch it wait for a clock that was wrong.
+    /// to watch it wait for a clock that was wrong. The pause after a failure of one's own is kept whatever the record says.
     fn pause(&mut self, until: Timestamp, pause: Duration, now: Now) -> Duration {
         let ahead = until.since(now.wall);
-        let since = match self.trouble {
-            Some((watched, since)) if watched == until => since,
-            _ if ahead > pause + CLOCKS_APART => return Duration::ZERO,
-            _ => self.trouble.insert((until, now.monotonic)).1,
+        let watched = match self.trouble {
+            Some((watched, since)) if watched == until => now.monotonic.saturating_sub(since),
+            _ if ahead > pause + CLOCKS_APART => pause,
+            _ => {
+                self.trouble = Some((until, now.monotonic));
+                Duration::ZERO
+            }
         };
-        ahead.min(pause.saturating_sub(now.monotonic.saturating_sub(since)))
+        ahead.min(pause.saturating_sub(watched)).max(self.rested.saturating_sub(now.monotonic))
     }
 }
 
@@ -297,7 +302,7 @@ impl Turn<'_> {
         };
         match (phase, input) {
             (Phase::Start, Input::Start) => match &self.flight.held {
-                Some(held) if held.etag.is_some() && held.record.claim.is_none() => self.consider(),
+                Some(held) if held.etag.is_some() && self.may_go_on(&held.record) => self.consider(),
                 _ => self.load(),
             },
             (Phase::Waiting, Input::Woke) => self.load(),
@@ -319,7 +324,7 @@ impl Turn<'_> {
             (Phase::Granting { claim, grant }, Input::Granted(Err(error))) => self.failed(claim, &grant, &error),
             // No room for what the grant would bring: it was not sent.
             (Phase::Granting { claim, .. }, Input::StoreFailed(error)) => {
-                self.release(claim.etag, claim.record.claimed(None), Err(error.into()))
+                self.release(Some(claim.etag), claim.record.claimed(None), Err(error.into()))
             }
 
             (Phase::Committing(swap), Input::Swapped) => {
@@ -345,17 +350,37 @@ impl Turn<'_> {
                     (_, theirs) => theirs,
                 };
                 let record = Record { epoch: seen.record.epoch, standing, ..swap.new.record };
-                self.release(seen.etag, record, result)
+                self.release(Some(seen.etag), record, result)
             }
-            (Phase::Releasing { result, .. }, Input::Conflict(seen)) => {
-                self.adopt(seen);
-                if self.goal_met() { self.end(Ok(())) } else { self.end(result) }
+            (Phase::Releasing { swap, result }, Input::Conflict(seen)) => {
+                let expected = seen.as_ref().map(|seen| seen.etag);
+                let (record, dropped) = match self.decide(seen.as_ref()) {
+                    Reconciled::Adopt => {
+                        self.adopt(seen);
+                        return if self.goal_met() { self.end(Ok(())) } else { self.end(result) };
+                    }
+                    // The store went back: what it lost goes there again, with what was learned.
+                    Reconciled::Put { record, dropped } => {
+                        let Record { claim, trouble, .. } = swap.new.record;
+                        (Record { claim, trouble, ..record }, dropped)
+                    }
+                    Reconciled::Join { record, dropped } => (record, dropped),
+                };
+                self.drop_alternates(dropped);
+                self.release(expected, record, result)
             }
             (Phase::Releasing { result, .. }, Input::StoreFailed(_)) => self.end(result),
 
             // Answers that no action asked for: the driver's mistake, which must not become a visitor's.
             (_, _) => self.end(Err(Error::new(ErrorKind::Unavailable, "the flow lost its thread; try again"))),
         }
+    }
+
+    /// Whether this record, as it was last seen, asks for nothing or for a claim. The claim tells if it is still what stands
+    /// there; where it is somebody else's turn, or an error would be told, only a look does.
+    fn may_go_on(&self, record: &Record) -> bool {
+        let quiet = record.claim.is_none() && record.trouble.is_none();
+        quiet && (self.goal_met() || matches!(self.wanted(record), Ok(Some(_))))
     }
 
     fn load(&mut self) -> Action {
@@ -375,13 +400,8 @@ impl Turn<'_> {
             let millis = u64::try_from((self.draw)() % 50).unwrap_or(0);
             return self.pause(Duration::from_millis(millis));
         }
-        let theirs = seen.as_ref().map(|seen| &seen.record);
-        let decision = match &self.flight.held {
-            Some(mine) => reconcile(mine, theirs, self.now, &self.flight.policy),
-            None => Reconciled::Adopt,
-        };
         let expected = seen.as_ref().map(|seen| seen.etag);
-        let (record, dropped) = match decision {
+        let (record, dropped) = match self.decide(seen.as_ref()) {
             Reconciled::Adopt => {
                 self.adopt(seen);
                 return self.consider();
@@ -394,18 +414,41 @@ impl Turn<'_> {
         Action::Swap(Box::new(swap))
     }
 
+    fn decide(&self, seen: Option<&Seen>) -> Reconciled {
+        let Some(mine) = &self.flight.held else { return Reconciled::Adopt };
+        reconcile(mine, seen.map(|seen| &seen.record), self.now, &self.flight.policy)
+    }
+
     fn adopt(&mut self, seen: Option<Seen>) {
+        let superseded = seen.as_ref().and_then(|seen| self.superseded(&seen.record));
         let before = self.flight.held.as_ref().and_then(|held| held.record.version());
         let held = seen.map(|seen| Held { record: seen.record, etag: Some(seen.etag), seen: self.now });
         let after = held.as_ref().and_then(|held| held.record.version());
         if before != after && after.is_some() {
             self.events.push(EventKind::Adopted);
         }
-        // A mint of ours that gave way was nobody's.
+        // A mint of ours that gave way before it was served was nobody's.
         self.flight.pending.clear();
-        self.flight.lost = None;
+        self.flight.lost = superseded.map(Arc::new);
+        self.events.extend(self.flight.lost.clone().map(EventKind::VisitorLost));
         self.flight.held = held;
         self.publish = true;
+    }
+
+    /// Whom this record takes the place of, if that is somebody whom this process has served, and neither the application's
+    /// wish nor reported by whoever minted it.
+    fn superseded(&self, theirs: &Record) -> Option<VisitorLost> {
+        let held = self.flight.held.as_ref()?;
+        let (mine, theirs_chain) = (held.record.chain()?, theirs.chain()?);
+        let served = !self.flight.pending.iter().any(|event| matches!(event, EventKind::Minted));
+        let silent = theirs_chain.replaces.is_none_or(|replaced| replaced.lineage != mine.lineage);
+        let lost = served && silent && mine.lineage != theirs_chain.lineage && held.record.epoch == theirs.epoch;
+        lost.then(|| VisitorLost {
+            reason: LossReason::Superseded,
+            role: mine.role(),
+            generation: mine.generation,
+            replaced: true,
+        })
     }
 
     /// A write of ours took place.
@@ -540,7 +583,7 @@ impl Turn<'_> {
         let Policy { grant, save, margin, lease, .. } = *self.flight.policy;
         if self.flight.closing {
             let error = Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent");
-            return self.release(claim.etag, claim.record.claimed(None), Err(error));
+            return self.release(Some(claim.etag), claim.record.claimed(None), Err(error));
         }
         let left = lease.saturating_sub(save + margin + elapsed(since, self.now));
         if left < grant / 2 {
@@ -548,15 +591,15 @@ impl Turn<'_> {
                 return self.claim_from(Some(claim.etag), claim.record, self.now, tries + 1);
             }
             let error = Error::new(ErrorKind::Busy, "the store is too slow for the lease; no grant was sent");
-            return self.release(claim.etag, claim.record.claimed(None), Err(error));
+            return self.release(Some(claim.etag), claim.record.claimed(None), Err(error));
         }
         match self.wanted(&claim.record) {
             Ok(Some(wanted)) => {
                 self.flight.phase = Phase::Granting { claim, grant: wanted.clone() };
                 Action::Grant { grant: wanted, timeout: grant.min(left) }
             }
-            Ok(None) => self.release(claim.etag, claim.record.claimed(None), Ok(())),
-            Err(error) => self.release(claim.etag, claim.record.claimed(None), Err(error)),
+            Ok(None) => self.release(Some(claim.etag), claim.record.claimed(None), Ok(())),
+            Err(error) => self.release(Some(claim.etag), claim.record.claimed(None), Err(error)),
         }
     }
 
@@ -615,6 +658,7 @@ impl Turn<'_> {
         let jitter = u64::try_from((self.draw)() & u128::from(u64::MAX)).unwrap_or(0);
         let mut record = outcome::troubled(&claim.record, error, jitter, self.now.wall, &policy);
         let pause = record.trouble.as_ref().map(|trouble| trouble.pause);
+        self.flight.watch.rested = self.now.monotonic + pause.unwrap_or_default();
         let unanswered = error.failure == GrantFailure::Unknown;
         if unanswered {
             // The request may yet act: the claim runs out by itself, so that the next grant comes after it.
@@ -624,7 +668,7 @@ impl Turn<'_> {
         let claimed = claimed.map(|end| end.saturating_sub(self.now.monotonic));
         let failure = outcome::error_of(error, pause.max(claimed));
         self.events.push(EventKind::RenewalFailed(failure.clone()));
-        self.release(claim.etag, record, Err(failure))
+        self.release(Some(claim.etag), record, Err(failure))
     }
 
     /// A refresh token is dead. The next claim is the re-read too: had the record changed meanwhile, it would conflict.
@@ -641,7 +685,7 @@ impl Turn<'_> {
             Ok(None) => {
                 let failure = outcome::error_of(error, None);
                 self.events.push(EventKind::RenewalFailed(failure));
-                self.release(claim.etag, record.claimed(None), Ok(()))
+                self.release(Some(claim.etag), record.claimed(None), Ok(()))
             }
             Err(ended) => {
                 let ended = ended.with_status(error.status).with_request_id(error.request_id.clone());
@@ -651,14 +695,14 @@ impl Turn<'_> {
                     let reason = LossReason::Refused;
                     EventKind::VisitorLost(Arc::new(VisitorLost { reason, role, generation, replaced: false }))
                 });
-                self.release(claim.etag, record.claimed(None), Err(ended))
+                self.release(Some(claim.etag), record.claimed(None), Err(ended))
             }
         }
     }
 
     /// Gives the claim back, with what was learned, in one write.
-    fn release(&mut self, etag: Etag, record: Record, result: Result<(), Error>) -> Action {
-        let swap = self.swap(Some(etag), record, false);
+    fn release(&mut self, expected: Option<Etag>, record: Record, result: Result<(), Error>) -> Action {
+        let swap = self.swap(expected, record, false);
         self.flight.phase = Phase::Releasing { swap: swap.clone(), result };
         Action::Swap(Box::new(swap))
     }
@@ -699,5 +743,38 @@ impl Turn<'_> {
     fn holds_granted(&self) -> bool {
         let held = self.flight.held.as_ref().and_then(|held| held.record.version());
         held.is_some() && held == self.flight.granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{at, record, saved};
+
+    #[test]
+    fn a_failed_grant_on_a_store_that_went_back_puts_the_newer_tokens_there_again() {
+        let mut flight =
+            Flight::new(Arc::new(Policy::default()), 0, Goal::Serve, Some(saved(record(1, 3), 0)), Watch::default());
+        let mut drawn = 0;
+        let mut next = |input| {
+            flight.next(input, at(14_400), &mut || {
+                drawn += 1;
+                drawn
+            })
+        };
+        let released = |step: Step| match step.action {
+            Action::Swap(swap) => *swap,
+            other => panic!("no write, but {other:?}"),
+        };
+        next(Input::Start);
+        next(Input::Swapped);
+        next(Input::Granted(Err(GrantError::new(GrantFailure::Transient, "busy"))));
+        let older = Seen { etag: Etag::from_bits(99), record: record(1, 2).claimed(Some(Nonce(9))) };
+        let swap = released(next(Input::Conflict(Some(older.clone()))));
+        let chain = swap.new.record.chain().unwrap();
+        assert_eq!((swap.expected, chain.generation, chain.alternates.len()), (Some(older.etag), 3, 1));
+        assert_eq!(swap.new.record.trouble.as_ref().map(|trouble| trouble.failures), Some(1));
+        assert!(matches!(next(Input::Swapped).action, Action::Done(Err(_))));
+        assert_eq!(flight.held().and_then(|held| held.etag), Some(swap.new.etag));
     }
 }

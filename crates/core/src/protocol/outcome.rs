@@ -285,4 +285,14 @@ mod tests {
         }
         assert!(!is_refusal(&record, Timestamp::from_secs(-1_000), &policy), "a clock set back proves nothing");
     }
+
+    #[test]
+    fn no_pause_is_longer_than_the_longest_whatever_the_jitter_adds() {
+        let policy = Policy::default();
+        let asked = GrantError::new(GrantFailure::Transient, "busy").with_retry_after(Some(secs(1_000_000)));
+        for jitter in [0, 7, u64::MAX] {
+            let trouble = troubled(&record(1, 0), &asked, jitter, Timestamp::default(), &policy).trouble.unwrap();
+            assert_eq!((trouble.pause, trouble.until), (secs(3600), Timestamp::from_secs(3600)));
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! One connection: opened with care, and never waiting beyond its deadline.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -90,6 +91,10 @@ impl Database {
 
     pub(crate) fn wait_until(&self, until: Instant) {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.place.path()
     }
 
     pub(crate) fn connection(&self) -> &Connection {

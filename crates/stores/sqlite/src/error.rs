@@ -1,5 +1,6 @@
 //! What SQLite and the file system say, as the kinds of error a store has.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -24,15 +25,11 @@ pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             (StoreErrorKind::Unavailable, format!("another process kept {path} locked for the whole timeout"))
         }
-        Some(ErrorCode::DiskFull) => (
-            StoreErrorKind::Unavailable,
-            format!("the disk of {path} is full; nothing was lost, make room and it goes on by itself"),
-        ),
+        Some(ErrorCode::DiskFull) => (StoreErrorKind::Unavailable, full(path)),
         // What opening a database in WAL mode meets on a full disk: there is no room for the log's index.
-        Some(ErrorCode::SystemIoFailure) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => (
-            StoreErrorKind::Unavailable,
-            format!("the disk of {path} is most likely full; nothing was lost, make room and it goes on by itself"),
-        ),
+        Some(ErrorCode::SystemIoFailure) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => {
+            (StoreErrorKind::Unavailable, full(path))
+        }
         Some(ErrorCode::NotADatabase) => (
             StoreErrorKind::Corrupt,
             format!("{path} is not an SQLite database; it was left as it is, move it away or choose another path"),
@@ -68,12 +65,25 @@ pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
     error(kind, message).with_source(source)
 }
 
+fn full(path: impl fmt::Display) -> String {
+    format!("the disk of {path} is full: make room and try again; what is kept there is unharmed")
+}
+
+/// Whether it says that there is no room on the disk.
+pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 /// An error of the file system, met while `doing` something to a path.
 pub(crate) fn from_io(doing: &str, path: &Path, source: io::Error) -> StoreError {
     use io::ErrorKind::{
         AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
         ReadOnlyFilesystem,
     };
+    if source.kind() == io::ErrorKind::StorageFull {
+        return error(StoreErrorKind::Unavailable, full(path.display())).with_source(source);
+    }
     let kind = match source.kind() {
         AlreadyExists | InvalidFilename | InvalidInput | IsADirectory | NotADirectory | NotFound | PermissionDenied
         | ReadOnlyFilesystem => StoreErrorKind::Misconfigured,

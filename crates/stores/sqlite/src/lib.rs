@@ -5,6 +5,7 @@ mod database;
 mod error;
 mod place;
 mod reader;
+mod room;
 mod row;
 mod schema;
 mod store;

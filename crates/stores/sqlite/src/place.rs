@@ -20,7 +20,7 @@ impl Place {
     pub(crate) fn prepare(path: &Path) -> Result<Self, StoreError> {
         let path = resolve(path)?;
         create_file(&path)?;
-        for suffix in ["", "-wal", "-shm", "-journal"] {
+        for suffix in ["", "-wal", "-shm", "-journal", "-reserve"] {
             let mut side = path.clone().into_os_string();
             side.push(suffix);
             check_file(Path::new(&side), suffix.is_empty())?;
@@ -101,6 +101,11 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Opens a file that SQLite has no business with for writing, and creates it if it is missing; follows no link.
+pub(crate) fn open_private(path: &Path) -> io::Result<fs::File> {
+    private::open(path)
+}
+
 fn check_file(path: &Path, must_exist: bool) -> Result<(), StoreError> {
     let found = match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(()),
@@ -168,7 +173,7 @@ mod private {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
-    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
     use rustix::io::Errno;
 
     pub(super) fn create_directory(path: &Path) -> io::Result<()> {
@@ -185,6 +190,14 @@ mod private {
         // `create_new` follows no link.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.set_permissions(Permissions::from_mode(0o600))
+    }
+
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        Ok(file)
     }
 
     pub(super) fn is_own(found: &Metadata) -> bool {
@@ -211,7 +224,7 @@ mod private {
 /// Where files have no owner and mode, the user's profile is what protects them.
 #[cfg(not(unix))]
 mod private {
-    use std::fs::{self, Metadata, OpenOptions};
+    use std::fs::{self, File, Metadata, OpenOptions};
     use std::io;
     use std::path::Path;
 
@@ -225,6 +238,10 @@ mod private {
 
     pub(super) fn create_file(path: &Path) -> io::Result<()> {
         OpenOptions::new().write(true).create_new(true).open(path).map(drop)
+    }
+
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(false).open(path)
     }
 
     pub(super) fn is_own(_: &Metadata) -> bool {

@@ -83,7 +83,8 @@ pub(crate) fn read(key: &StoreKey, row: &Row<'_>) -> rusqlite::Result<Result<Sto
         return Ok(Err(damaged(key, "its etag is not 16 bytes long")));
     };
     if i64::from(checksum(key.as_str(), &etag, bytes, keep_until)) != crc {
-        return Ok(Err(damaged(key, "it does not match its checksum")));
+        return Ok(Err(damaged(key, "it does not match its checksum (or forget this visitor, to begin anew)")
+            .with_standing(Etag::from_bytes(etag))));
     }
     Ok(Ok(Stored { etag: Etag::from_bytes(etag), bytes: bytes.to_vec() }))
 }

@@ -16,7 +16,7 @@ use crate::error::{BACKEND, error};
 use crate::place::Place;
 use crate::reader::{self, READERS, Read};
 use crate::row::NewRow;
-use crate::writer::{self, Fate, Write, not_in_time};
+use crate::writer::{self, Fate, Job, Reserve, Write, not_in_time};
 
 /// How many operations may wait in line; the next ones wait to get into it.
 const QUEUE: usize = 1024;
@@ -39,7 +39,7 @@ struct Inner {
     // it can empty the log.
     reads: mpsc::Sender<Read>,
     _readers: Threads,
-    writes: mpsc::Sender<Write>,
+    jobs: mpsc::Sender<Job>,
     _writer: Threads,
 }
 
@@ -58,6 +58,12 @@ impl SqliteStore {
     }
 
     pub(crate) async fn start(options: SqliteOptions) -> Result<Self, StoreError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(error(
+                StoreErrorKind::Misconfigured,
+                "there is no tokio runtime here: open the store within one",
+            ));
+        }
         let too_late = options.timed_out_opening();
         match timeout(options.timeout, Self::start_threads(options)).await {
             Ok(done) => done,
@@ -69,7 +75,7 @@ impl SqliteStore {
         let until = Instant::now() + options.timeout;
         // The writer first, and alone: it makes the database what the readers then find.
         let (mut writer, running) = Threads::new();
-        let (writes, queue) = mpsc::channel(QUEUE);
+        let (jobs, queue) = mpsc::channel(QUEUE);
         let its_options = options.clone();
         let open = move || {
             let place = Place::prepare(&its_options.path)?;
@@ -88,7 +94,7 @@ impl SqliteStore {
         let path = place.path().to_owned();
         let SqliteOptions { timeout, clock, .. } = options;
         (readers.patience, writer.patience) = (timeout, timeout);
-        Ok(Self(Arc::new(Inner { path, timeout, clock, reads, _readers: readers, writes, _writer: writer })))
+        Ok(Self(Arc::new(Inner { path, timeout, clock, reads, _readers: readers, jobs, _writer: writer })))
     }
 }
 
@@ -183,7 +189,7 @@ impl TokenStore for SqliteStore {
         };
         // From the queue on the write goes its way, whether or not its caller still waits.
         let work = async {
-            inner.writes.send(write).await.ok()?;
+            inner.jobs.send(Job::Write(write)).await.ok()?;
             answered.await.ok()
         };
         match timeout(inner.timeout, work).await {
@@ -195,6 +201,17 @@ impl TokenStore for SqliteStore {
             Ok(None) => Err(stopped()),
             Err(_) => Err(not_in_time()),
         }
+    }
+
+    /// Sets 1 MiB of the disk aside, in a file beside the database, for the next write of this key that finds it full.
+    async fn reserve(&self, key: &StoreKey, _bytes: usize) -> Result<(), StoreError> {
+        let inner = &*self.0;
+        let (answer, answered) = oneshot::channel();
+        let work = async {
+            inner.jobs.send(Job::Reserve(Reserve { key: key.clone(), answer })).await.map_err(|_| stopped())?;
+            answered.await.unwrap_or_else(|_| Err(stopped()))
+        };
+        timeout(inner.timeout, work).await.unwrap_or_else(|_| Err(not_in_time()))
     }
 }
 

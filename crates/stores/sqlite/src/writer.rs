@@ -1,16 +1,17 @@
 //! The one thread that writes: many swaps to one transaction, and so to one wait for the disk.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use rusqlite::ErrorCode;
 use tokio::sync::{mpsc, oneshot};
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind};
+use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey};
 
 use crate::database::{Database, Pause};
-use crate::error::{BACKEND, error, is_busy};
+use crate::error::{BACKEND, error, from_io, is_busy, is_full};
+use crate::room::Room;
 use crate::row::{self, NewRow};
 
 /// The most swaps in one transaction: enough to share the disk's wait, few enough to let other processes have their turn.
@@ -52,17 +53,61 @@ impl Fate {
     }
 }
 
+/// What is asked of the thread.
+pub(crate) enum Job {
+    Write(Write),
+    Reserve(Reserve),
+}
+
+/// A question whether there is room for the next write of this key.
+pub(crate) struct Reserve {
+    pub(crate) key: StoreKey,
+    pub(crate) answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
 /// Writes what comes until every handle is gone and the queue is empty.
-pub(crate) fn run(db: &Database, mut queue: mpsc::Receiver<Write>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
-        settle(db, std::mem::take(&mut batch));
-        batch.reserve(BATCH);
+pub(crate) fn run(db: &Database, mut queue: mpsc::Receiver<Job>) {
+    let mut writer = Writer { db, room: Room::beside(db.path()), reserved: HashSet::new() };
+    let mut jobs = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
+        let (mut writes, mut reserves) = (Vec::new(), Vec::new());
+        for job in jobs.drain(..) {
+            match job {
+                Job::Write(write) => writes.push(write),
+                Job::Reserve(reserve) => reserves.push(reserve),
+            }
+        }
+        settle(&mut writer, writes);
+        for reserve in reserves {
+            let answer = writer.reserve(reserve.key);
+            let _ = reserve.answer.send(answer);
+        }
+    }
+}
+
+struct Writer<'a> {
+    db: &'a Database,
+    room: Room,
+    /// Keys whose next write may have the room.
+    reserved: HashSet<StoreKey>,
+}
+
+impl Writer<'_> {
+    fn reserve(&mut self, key: StoreKey) -> Result<(), StoreError> {
+        self.room.keep().map_err(|e| from_io("reserve room in", self.room.path(), e))?;
+        self.reserved.insert(key);
+        Ok(())
+    }
+
+    /// Makes room for a write that found none, if some was set aside for it.
+    fn make_room(&self, write: &Write, failure: &rusqlite::Error) -> bool {
+        is_full(failure) && self.reserved.contains(&write.row.key) && self.room.give_up()
     }
 }
 
 /// Answers each write of the batch.
-fn settle(db: &Database, mut batch: Vec<Write>) {
+fn settle(writer: &mut Writer<'_>, mut batch: Vec<Write>) {
+    let db = writer.db;
     let mut pause = Pause::new();
     loop {
         batch = drop_expired(batch);
@@ -91,32 +136,39 @@ fn settle(db: &Database, mut batch: Vec<Write>) {
             Ok(outcome) => outcomes.push(Some(outcome)),
             Err(e) => {
                 db.roll_back();
-                return alone(db, batch, e);
+                return alone(writer, batch, e);
             }
         }
     }
-    let failure = db.run("COMMIT").err().map(|e| {
-        db.roll_back();
-        CommitFailure::new(db, e)
-    });
+    let failure = match db.run("COMMIT") {
+        Ok(()) => None,
+        Err(e) => {
+            db.roll_back();
+            if is_full(&e) {
+                return alone(writer, batch, e);
+            }
+            Some(CommitFailure::new(db, e))
+        }
+    };
     for (write, outcome) in batch.into_iter().zip(outcomes) {
         let Some(outcome) = outcome else { continue };
         let answer = match &failure {
             None => outcome,
             Some(failure) => failure.answer(outcome),
         };
+        if answer.is_ok() {
+            writer.reserved.remove(&write.row.key);
+        }
         let _ = write.answer.send(answer);
     }
 }
 
 /// A batch failed and was taken back. One write may be the reason (its page is damaged, it is the one too many for the disk),
 /// and the others are not to suffer for it.
-fn alone(db: &Database, batch: Vec<Write>, failure: rusqlite::Error) {
-    if batch.len() == 1 {
-        return answer_all(batch, &db.fail(failure));
-    }
-    for write in batch {
-        settle(db, vec![write]);
+fn alone(writer: &mut Writer<'_>, batch: Vec<Write>, failure: rusqlite::Error) {
+    match &batch[..] {
+        [write] if !writer.make_room(write, &failure) => answer_all(batch, &writer.db.fail(failure)),
+        _ => batch.into_iter().for_each(|write| settle(writer, vec![write])),
     }
 }
 
@@ -160,10 +212,9 @@ struct CommitFailure {
 
 impl CommitFailure {
     fn new(db: &Database, e: rusqlite::Error) -> Self {
-        // A commit first appends to the log, the mark that makes it valid last. A full disk and a lock stop it before that
-        // mark. Anything else may come after it, say from the wait for the disk: this process then takes the transaction
+        // A commit first appends to the log, the mark that makes it valid last. A lock stops it before that mark. Anything else may come after it, say from the wait for the disk: this process then takes the transaction
         // back, but a crash before the next write would have the log replayed, mark and all.
-        let before_the_mark = is_busy(&e) || e.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let before_the_mark = is_busy(&e);
         let others = db.fail(e);
         let written = if before_the_mark {
             others.clone()
@@ -192,7 +243,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::task::JoinSet;
-    use wix_visitor_core::{StoreKey, Stored, TokenStore};
+    use wix_visitor_core::{Stored, TokenStore};
 
     use super::*;
     use crate::config::{BeforeCommit, SqliteOptions};

@@ -3,6 +3,8 @@
 use super::{
     Switches, api,
     asked::{Asked, RequestKind},
+    control,
+    fault::Faults,
     log::Note,
     oauth,
     reply::Reply,
@@ -11,11 +13,12 @@ use super::{
 };
 
 /// What acting depends on beside the state and the request.
-pub(super) struct Context {
+pub(super) struct Context<'a> {
     pub(super) switches: Switches,
     pub(super) now_ms: u64,
     /// The sandbox's own address, for the links it gives out.
     pub(super) url: String,
+    pub(super) faults: &'a Faults,
 }
 
 /// The true answer, and what to log about it.
@@ -32,7 +35,7 @@ impl From<Reply> for Done {
 
 /// Whether a request needs the state at all.
 pub(super) fn needs_state(kind: RequestKind) -> bool {
-    !matches!(kind, RequestKind::Tool | RequestKind::Preflight)
+    !matches!(kind, RequestKind::Tool | RequestKind::Control | RequestKind::Preflight)
 }
 
 pub(super) fn act(state: &mut State, context: &Context, asked: &Asked) -> Done {
@@ -42,6 +45,7 @@ pub(super) fn act(state: &mut State, context: &Context, asked: &Asked) -> Done {
         RequestKind::OtherGrant => oauth::other_grant(asked).into(),
         RequestKind::TokenInfo => oauth::token_info(state, context, asked),
         RequestKind::Api => api::call(state, context, asked),
+        RequestKind::Control => control::answer(context.faults, asked).into(),
         RequestKind::Tool | RequestKind::Preflight => tools::answer(asked).into(),
     }
 }

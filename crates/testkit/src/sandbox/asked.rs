@@ -22,6 +22,8 @@ pub enum RequestKind {
     Preflight,
     /// One of the sandbox's own paths under `/_sandbox/`.
     Tool,
+    /// What steers the sandbox itself: `/_sandbox/faults`.
+    Control,
 }
 
 /// How the body of a token request was written.
@@ -146,6 +148,7 @@ impl Asked {
                 fields = Fields::read(&headers, &body);
                 RequestKind::TokenInfo
             }
+            super::control::PATH => RequestKind::Control,
             tool if tool.starts_with("/_sandbox/") => RequestKind::Tool,
             _ => RequestKind::Api,
         };

@@ -7,13 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::{Value, json};
 
 use super::{
     asked::{Asked, RequestKind},
     reply::Reply,
 };
 
-/// Which requests a fault or a gate is for. Preflights never match.
+/// Which requests a fault or a gate is for. Preflights never match, nor does what steers the sandbox itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum On {
@@ -31,10 +32,24 @@ pub enum On {
     Any,
 }
 
+/// As a fault's text says it.
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mint => "mint",
+            Self::Renew => "renew",
+            Self::Token => "token",
+            Self::TokenInfo => "token-info",
+            Self::Api(prefix) => prefix,
+            Self::Any => "any",
+        })
+    }
+}
+
 impl On {
     pub(super) fn matches(&self, asked: &Asked) -> bool {
         match (self, asked.kind) {
-            (_, RequestKind::Preflight) => false,
+            (_, RequestKind::Preflight | RequestKind::Control) => false,
             (Self::Any, _)
             | (Self::Mint, RequestKind::Mint)
             | (Self::Renew, RequestKind::Renew)
@@ -48,7 +63,8 @@ impl On {
 
 /// One planned fault.
 ///
-/// Begins with what it is for, goes on with what happens, and ends with how often; once, if nothing is said.
+/// Begins with what it is for, goes on with what happens, and ends with how often; once, if nothing is said. The order of what
+/// is said changes nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -59,6 +75,8 @@ impl On {
 /// let slow = Fault::on_api("/ecom/").delay(Duration::from_secs(1)).always();
 /// # let _ = (busy, lost, slow);
 /// ```
+///
+/// A fault can be written as text too, as on the command line: see [its `FromStr`](#impl-FromStr-for-Fault).
 #[derive(Clone)]
 pub struct Fault {
     on: On,
@@ -69,23 +87,27 @@ pub struct Fault {
 }
 
 /// What happens to one request.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Effect {
-    kind: Kind,
-    pub(super) acts: bool,
+    /// Answered in place of the truth.
+    answer: Option<Reply>,
+    way: Way,
+    /// What happens takes the place of acting, unless `after_acting` is said too.
+    instead: bool,
+    after_acting: bool,
     pub(super) delay: Duration,
     pub(super) delay_after: Duration,
     headers: Vec<(String, String)>,
 }
 
-#[derive(Clone)]
-enum Kind {
-    Pass,
-    Answer(Reply),
+#[derive(Clone, Copy, Default)]
+enum Way {
+    #[default]
+    Whole,
+    Truncated,
+    Oversized(u64),
     Reset,
-    Hang,
-    Truncate,
-    Oversize(u64),
+    Never,
 }
 
 /// How an answer leaves the sandbox, or does not.
@@ -102,18 +124,7 @@ pub(super) enum Delivery {
 impl Fault {
     /// A fault for these requests. Until more is said, nothing happens to them.
     pub fn on(on: On) -> Self {
-        Self {
-            on,
-            skip: 0,
-            left: Some(1),
-            effect: Effect {
-                kind: Kind::Pass,
-                acts: true,
-                delay: Duration::ZERO,
-                delay_after: Duration::ZERO,
-                headers: Vec::new(),
-            },
-        }
+        Self { on, skip: 0, left: Some(1), effect: Effect::default() }
     }
 
     /// A fault for requests to mint.
@@ -146,20 +157,16 @@ impl Fault {
         Self::on(On::Any)
     }
 
-    /// Answers this status, 200 to 999 (anything else becomes 500), with an empty body, instead of acting. [`body`](Self::body) and
-    /// [`after_acting`](Self::after_acting) change that.
+    /// Answers this status, 200 to 999 (anything else becomes 500), with an empty body if no other is said, instead of acting.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
-        match &mut self.effect.kind {
-            Kind::Answer(reply) => reply.status = status,
-            _ => self.effect.kind = Kind::Answer(Reply::empty(status)),
-        }
-        self.effect.acts = false;
+        self.answer().status = status;
+        self.effect.instead = true;
         self
     }
 
-    /// Answers this body, as `application/json` unless [`content_type`](Self::content_type) says otherwise; with status 200
-    /// and instead of acting, unless [`status`](Self::status) or [`after_acting`](Self::after_acting) is said.
+    /// Answers this body, as `application/json` unless [`content_type`](Self::content_type) says otherwise and with status 200
+    /// unless [`status`](Self::status) does, instead of acting.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         let reply = self.answer();
@@ -167,6 +174,7 @@ impl Fault {
         if reply.content_type.is_none() {
             reply.content_type = Some("application/json".to_owned());
         }
+        self.effect.instead = true;
         self
     }
 
@@ -174,6 +182,7 @@ impl Fault {
     #[must_use]
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.answer().content_type = Some(content_type.into());
+        self.effect.instead = true;
         self
     }
 
@@ -206,57 +215,65 @@ impl Fault {
 
     /// Resets the connection (TCP RST) instead of acting.
     #[must_use]
-    pub fn reset(self) -> Self {
-        self.kind(Kind::Reset, false)
+    pub fn reset(mut self) -> Self {
+        self.effect.instead = true;
+        self.way(Way::Reset)
     }
 
     /// Acts, then resets the connection: the token is minted or rotated, and the reply lost.
     #[must_use]
     pub fn reset_after_acting(self) -> Self {
-        self.kind(Kind::Reset, true)
+        self.reset().after_acting()
     }
 
     /// Neither acts nor answers, until the client goes away or the sandbox stops.
     #[must_use]
-    pub fn hang(self) -> Self {
-        self.kind(Kind::Hang, false)
+    pub fn hang(mut self) -> Self {
+        self.effect.instead = true;
+        self.way(Way::Never)
     }
 
     /// Acts, and never answers.
     #[must_use]
     pub fn hang_after_acting(self) -> Self {
-        self.kind(Kind::Hang, true)
+        self.hang().after_acting()
     }
 
     /// Acts, announces the whole answer by `Content-Length`, sends half of the body and ends the connection.
     #[must_use]
     pub fn truncate(self) -> Self {
-        self.kind(Kind::Truncate, true)
+        self.way(Way::Truncated)
     }
 
     /// Acts, and answers well-formed JSON grown by about this many bytes of padding, without a `Content-Length`.
     #[must_use]
     pub fn oversize(self, bytes: u64) -> Self {
-        self.kind(Kind::Oversize(bytes), true)
+        self.way(Way::Oversized(bytes))
     }
 
-    /// Acts, and answers 200 with a page for people, as a captive portal or a proxy does.
+    /// Acts, and answers with a page for people, as a captive portal or a proxy does: with status 200, unless
+    /// [`status`](Self::status) says another and so takes the place of acting.
     #[must_use]
-    pub fn html(self) -> Self {
-        let page = Reply::html(200, "<!doctype html><title>Sign in</title><h1>Welcome to the hotel</h1>\n");
-        self.kind(Kind::Answer(page), true)
+    pub fn html(mut self) -> Self {
+        let reply = self.answer();
+        let page = "<!doctype html><title>Sign in</title><h1>Welcome to the hotel</h1>\n";
+        *reply = Reply::html(reply.status, page);
+        self
     }
 
-    /// Acts, and answers 200 with an empty body.
+    /// Acts, and answers with an empty body: with status 200, unless [`status`](Self::status) says another and so takes the
+    /// place of acting.
     #[must_use]
-    pub fn empty(self) -> Self {
-        self.kind(Kind::Answer(Reply::empty(200)), true)
+    pub fn empty(mut self) -> Self {
+        let reply = self.answer();
+        *reply = Reply::empty(reply.status);
+        self
     }
 
     /// Acts first, whatever then happens to the answer.
     #[must_use]
     pub fn after_acting(mut self) -> Self {
-        self.effect.acts = true;
+        self.effect.after_acting = true;
         self
     }
 
@@ -281,21 +298,23 @@ impl Fault {
         self
     }
 
-    fn kind(mut self, kind: Kind, acts: bool) -> Self {
-        self.effect.kind = kind;
-        self.effect.acts = acts;
+    /// What can be shown of it: not the body of an answer, in which a test may have put a token.
+    pub(super) fn summary(&self) -> Value {
+        json!({ "on": self.on.to_string(), "does": self.effect.in_words(), "skip": self.skip, "times": self.left })
+    }
+
+    #[cfg(test)]
+    pub(super) fn delays(&self) -> (Duration, Duration) {
+        (self.effect.delay, self.effect.delay_after)
+    }
+
+    fn way(mut self, way: Way) -> Self {
+        self.effect.way = way;
         self
     }
 
     fn answer(&mut self) -> &mut Reply {
-        if !matches!(self.effect.kind, Kind::Answer(_)) {
-            self.effect.kind = Kind::Answer(Reply::empty(200));
-            self.effect.acts = false;
-        }
-        match &mut self.effect.kind {
-            Kind::Answer(reply) => reply,
-            _ => unreachable!("it was just made an answer"),
-        }
+        self.effect.answer.get_or_insert_with(|| Reply::empty(200))
     }
 }
 
@@ -312,18 +331,22 @@ impl fmt::Debug for Fault {
 }
 
 impl Effect {
+    pub(super) fn acts(&self) -> bool {
+        self.after_acting || !self.instead
+    }
+
     /// For the log.
     pub(super) fn in_words(&self) -> String {
-        let mut words = match &self.kind {
-            Kind::Pass if self.headers.is_empty() => "delay".to_owned(),
-            Kind::Pass => "headers".to_owned(),
-            Kind::Answer(reply) => format!("status {}", reply.status),
-            Kind::Reset => "reset".to_owned(),
-            Kind::Hang => "hang".to_owned(),
-            Kind::Truncate => "truncate".to_owned(),
-            Kind::Oversize(_) => "oversize".to_owned(),
+        let mut words = match (self.way, &self.answer) {
+            (Way::Reset, _) => "reset".to_owned(),
+            (Way::Never, _) => "hang".to_owned(),
+            (Way::Truncated, _) => "truncate".to_owned(),
+            (Way::Oversized(_), _) => "oversize".to_owned(),
+            (Way::Whole, Some(reply)) => format!("status {}", reply.status),
+            (Way::Whole, None) if self.headers.is_empty() => return "delay".to_owned(),
+            (Way::Whole, None) => return "headers".to_owned(),
         };
-        if self.acts && !matches!(self.kind, Kind::Pass) {
+        if self.acts() {
             words.push_str(" after acting");
         }
         words
@@ -331,20 +354,16 @@ impl Effect {
 
     /// What leaves the sandbox; `acted` is the true answer, where the request acted.
     pub(super) fn deliver(self, acted: Option<Reply>) -> Delivery {
-        let mut delivery = match (self.kind, acted) {
-            (Kind::Reset, _) => Delivery::Reset,
-            (Kind::Hang, _) => Delivery::Never,
-            (Kind::Answer(reply), _) => Delivery::Whole(reply),
-            (Kind::Truncate, Some(reply)) => Delivery::Truncated(reply),
-            (Kind::Oversize(bytes), Some(reply)) => Delivery::Oversized(reply, bytes),
-            (_, Some(reply)) => Delivery::Whole(reply),
-            // Only what is reset, hangs or is answered otherwise does not act.
-            (_, None) => Delivery::Whole(Reply::empty(500)),
-        };
-        if let Delivery::Whole(reply) | Delivery::Truncated(reply) | Delivery::Oversized(reply, _) = &mut delivery {
-            reply.headers.extend(self.headers);
+        // Only what is reset, hangs or is answered otherwise does not act.
+        let mut reply = self.answer.or(acted).unwrap_or_else(|| Reply::empty(500));
+        reply.headers.extend(self.headers);
+        match self.way {
+            Way::Whole => Delivery::Whole(reply),
+            Way::Truncated => Delivery::Truncated(reply),
+            Way::Oversized(bytes) => Delivery::Oversized(reply, bytes),
+            Way::Reset => Delivery::Reset,
+            Way::Never => Delivery::Never,
         }
-        delivery
     }
 }
 
@@ -361,6 +380,11 @@ impl Faults {
 
     pub(super) fn clear(&self) {
         self.lock().clear();
+    }
+
+    /// What is planned still, in the order in which it is looked at.
+    pub(super) fn planned(&self) -> Vec<Fault> {
+        self.lock().iter().filter(|fault| fault.left != Some(0)).cloned().collect()
     }
 
     /// The first fault for this request, used up by one.

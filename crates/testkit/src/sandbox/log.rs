@@ -125,12 +125,12 @@ impl Default for Log {
     }
 }
 
-/// The requests of a sandbox as they are answered, from the moment this was asked for.
+/// The requests of a sandbox as they are answered or their answer is swallowed by a fault, from the moment this was asked for.
 #[derive(Debug)]
 pub struct Answers(broadcast::Receiver<LogEntry>);
 
 impl Answers {
-    /// The next request that is answered; `None` once the sandbox is gone. Of more than a thousand that nobody took in time, the
+    /// The next request that is dealt with; `None` once the sandbox is gone. Of more than a thousand that nobody took in time, the
     /// oldest are left out.
     pub async fn next(&mut self) -> Option<LogEntry> {
         loop {
@@ -204,9 +204,10 @@ impl Log {
         }
     }
 
-    pub(super) fn answered(&self, number: u64, status: u16) {
+    /// `None` where a fault swallowed the answer.
+    pub(super) fn answered(&self, number: u64, status: Option<u16>) {
         if let Some(entry) = self.lock().entry(number) {
-            entry.status = Some(status);
+            entry.status = status;
             if self.answers.receiver_count() > 0 {
                 // Whoever followed may have gone meanwhile.
                 let _ = self.answers.send(entry.clone());
@@ -257,7 +258,7 @@ fn count_arrival(counters: &mut Counters, kind: RequestKind) {
         RequestKind::OtherGrant => counters.token_requests += 1,
         RequestKind::TokenInfo => counters.token_infos += 1,
         RequestKind::Api => counters.api_calls += 1,
-        RequestKind::Preflight | RequestKind::Tool => {}
+        RequestKind::Preflight | RequestKind::Tool | RequestKind::Control => {}
     }
 }
 
@@ -305,7 +306,7 @@ mod tests {
         let log = Log::default();
         let mut answers = log.follow();
         let number = log.arrived(&asked("/one"), None, 0);
-        log.answered(number, 418);
+        log.answered(number, Some(418));
         let heard = answers.next().await.unwrap();
         assert_eq!((heard.path.as_str(), heard.status), ("/one", Some(418)));
         drop(log);
@@ -318,8 +319,8 @@ mod tests {
         let first = log.arrived(&asked("/one"), None, 0);
         log.clear();
         let second = log.arrived(&asked("/two"), None, 0);
-        log.answered(first, 500);
-        log.answered(second, 200);
+        log.answered(first, Some(500));
+        log.answered(second, Some(200));
         let entries = log.entries();
         assert_eq!(entries.len(), 1);
         assert_eq!(entries[0].status, Some(200));

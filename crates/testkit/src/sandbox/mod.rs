@@ -26,7 +26,8 @@
 //! rotates the token, when its delay or its [`Gate`] lets it.
 //!
 //! Beside Wix's paths there are some of its own: `/_sandbox/echo` answers what it received, without credentials;
-//! `/_sandbox/redirect?to=URL` (and `&status=307`) redirects anywhere; `/_sandbox/status/NNN` answers that status.
+//! `/_sandbox/redirect?to=URL` (and `&status=307`) redirects anywhere; `/_sandbox/status/NNN` answers that status;
+//! `/_sandbox/faults` takes faults as text, one a line, by POST, shows them by GET, and clears them by DELETE.
 
 mod act;
 mod api;
@@ -34,8 +35,10 @@ mod asked;
 mod cart;
 mod catalog;
 mod clock;
+mod control;
 mod error;
 mod fault;
+mod fault_text;
 mod gate;
 mod log;
 mod oauth;
@@ -62,6 +65,7 @@ pub use self::{
     asked::{Authorization, Encoding, RequestKind},
     error::{SandboxError, SandboxErrorKind},
     fault::{Fault, On},
+    fault_text::FaultTextError,
     gate::{Gate, Point},
     log::{Answers, Counters, LogEntry},
     options::{ClientIds, DeadToken, ErrorShape, ExpiresIn, RefreshField, Rotation, SandboxOptions, Switches},
@@ -240,7 +244,7 @@ impl Sandbox {
         self.shared.log.entries()
     }
 
-    /// The requests from now on, each as it is answered: for whoever shows them.
+    /// The requests from now on, each as it is dealt with: for whoever shows them.
     pub fn answers(&self) -> Answers {
         self.shared.log.follow()
     }

@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     SandboxError, Switches,
     act::{self, Context, Done},
-    asked::Asked,
+    asked::{Asked, RequestKind},
     clock::Clock,
     fault::{Delivery, Effect, Faults},
     gate::{Gates, Point},
@@ -78,7 +78,12 @@ impl Shared {
         let shared = Arc::clone(self);
         let request = Arc::clone(asked);
         let act = move || {
-            let context = Context { switches: shared.switches(), now_ms: shared.clock.now_ms(), url: shared.url() };
+            let context = Context {
+                switches: shared.switches(),
+                now_ms: shared.clock.now_ms(),
+                url: shared.url(),
+                faults: &shared.faults,
+            };
             shared.change(|state| act::act(state, &context, &request))
         };
         let done = if self.has_file && act::needs_state(asked.kind) {
@@ -174,11 +179,11 @@ async fn read(body: Incoming) -> Result<Bytes, Box<dyn std::error::Error + Send 
 
 async fn work(shared: &Arc<Shared>, asked: Arc<Asked>, effect: Option<Effect>, number: u64) -> Delivery {
     let (delay, delay_after, acts) = match &effect {
-        Some(effect) => (effect.delay, effect.delay_after, effect.acts),
+        Some(effect) => (effect.delay, effect.delay_after, effect.acts()),
         None => (Duration::ZERO, Duration::ZERO, true),
     };
     let latency = match asked.kind {
-        super::RequestKind::Preflight => Duration::ZERO,
+        RequestKind::Preflight | RequestKind::Control => Duration::ZERO,
         _ => shared.switches().latency,
     };
     wait(latency.saturating_add(delay)).await;
@@ -202,9 +207,13 @@ async fn work(shared: &Arc<Shared>, asked: Arc<Asked>, effect: Option<Effect>, n
         // Without a fault every request acts.
         (None, None) => Delivery::Never,
     };
-    if let Delivery::Whole(reply) | Delivery::Truncated(reply) | Delivery::Oversized(reply, _) = &delivery {
-        shared.log.answered(number, reply.status);
-    }
+    shared.log.answered(
+        number,
+        match &delivery {
+            Delivery::Whole(reply) | Delivery::Truncated(reply) | Delivery::Oversized(reply, _) => Some(reply.status),
+            Delivery::Reset | Delivery::Never => None,
+        },
+    );
     delivery
 }
 

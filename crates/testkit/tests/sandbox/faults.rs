@@ -121,6 +121,32 @@ async fn html_and_emptiness_hide_a_mint_that_took_place() {
 }
 
 #[tokio::test]
+async fn the_order_in_which_a_fault_is_told_changes_nothing() {
+    let sandbox = plain().await;
+    for fault in [Fault::on_mint().status(400).html(), Fault::on_mint().html().status(400)] {
+        sandbox.fault(fault);
+        let page = token(&sandbox, &mint_body()).await;
+        assert_eq!((page.status, page.header("content-type")), (400, Some("text/html; charset=utf-8")));
+    }
+    for fault in [Fault::on_mint().status(503).empty(), Fault::on_mint().empty().status(503)] {
+        sandbox.fault(fault);
+        let empty = token(&sandbox, &mint_body()).await;
+        assert_eq!((empty.status, empty.body.len()), (503, 0));
+    }
+    assert_eq!(sandbox.mints(), 0);
+    for fault in [Fault::on_mint().after_acting().status(500), Fault::on_mint().status(500).after_acting()] {
+        sandbox.fault(fault);
+        assert_eq!(token(&sandbox, &mint_body()).await.status, 500);
+    }
+    assert_eq!(sandbox.mints(), 2);
+    for fault in [Fault::on_mint().body("[1]").oversize(9), Fault::on_mint().oversize(9).body("[1]")] {
+        sandbox.fault(fault);
+        assert_eq!(token(&sandbox, &mint_body()).await.body, b"[1]         ");
+    }
+    assert_eq!(sandbox.mints(), 2);
+}
+
+#[tokio::test]
 async fn a_hanging_request_never_answers_and_ends_with_the_sandbox() {
     let sandbox = plain().await;
     let before = sandbox.hold(On::Mint, Point::AfterActing);
@@ -163,4 +189,31 @@ async fn latency_and_delays_take_their_time() {
     assert!(began.elapsed() >= Duration::from_secs(1100));
     mint(&sandbox).await;
     assert!(began.elapsed() >= Duration::from_secs(11_200));
+}
+
+#[tokio::test]
+async fn faults_are_planned_shown_and_cleared_over_http() {
+    let sandbox = plain().await;
+    let faults = async |method: &str, body: &str| ask(&sandbox, method, "/_sandbox/faults", &[FORM], body).await;
+    let planned = faults("POST", "any: status=500, always\n\nrenew: status=503, body={\"token\":\"JWS.x\"}\n").await;
+    assert_eq!(planned.status, 200);
+    let expected = json!({ "faults": [
+        { "on": "any", "does": "status 500", "skip": 0, "times": null },
+        { "on": "renew", "does": "status 503", "skip": 0, "times": 1 },
+    ] });
+    assert_eq!(planned.json(), expected);
+    // `any` is not for what clears it.
+    assert_eq!(faults("GET", "").await.json(), expected);
+    assert_eq!(token(&sandbox, &mint_body()).await.status, 500);
+    assert_eq!(faults("DELETE", "").await.json(), json!({ "faults": [] }));
+    assert_eq!(token(&sandbox, &mint_body()).await.status, 200);
+
+    for (body, says) in [("", "A fault is written"), ("mint: reset\nmint: explode", "explode"), ("mint", "requests")] {
+        let refused = faults("POST", body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "NO_FAULT"));
+        assert!(refused.json()["message"].as_str().unwrap().contains(says), "{body}");
+    }
+    assert_eq!(faults("GET", "").await.json(), json!({ "faults": [] }));
+    assert_eq!(faults("PUT", "").await.status, 405);
+    assert_eq!(sandbox.log()[0].kind, RequestKind::Control);
 }

@@ -1,6 +1,7 @@
 //! What one exploration is about: how many instances, which endpoint, which faults may strike, and which rule is weakened.
 
 use crate::model::endpoint::Behaviour;
+use crate::model::weaken::Rule;
 
 /// What may go wrong, or be done by the application, once each time it is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,10 +30,12 @@ pub enum Fault {
     Set,
     /// The application forgets the visitor, on any instance and at any moment.
     Forget,
+    /// One more caller wants what others on the same instance want, at any moment after them.
+    Call,
 }
 
 impl Fault {
-    /// All of them, in the order of the tables.
+    /// All that the tables have a row for, in their order.
     pub const ALL: [Self; 12] = [
         Self::Transient,
         Self::StoreUnknown,
@@ -63,6 +66,7 @@ impl Fault {
             Self::FailoverTwo => "failover, two writes back",
             Self::Set => "set tokens",
             Self::Forget => "forget",
+            Self::Call => "one more caller",
         }
     }
 
@@ -125,35 +129,6 @@ pub enum Call {
     Reject,
 }
 
-/// A rule of the protocol that is left out, by tampering with what stands between the code that decides and its surroundings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// A claim is not used once too little of its lease is left: here, its holder never sees time go by.
-    Deadline,
-    /// What counts is the clock that saw more time go by: here, only the monotonic one.
-    SleepGuard,
-    /// A claim of others is honoured: here, others do not see it.
-    Claim,
-    /// A claim is broken once this very nonce was watched for a lease: here, all nonces look the same.
-    Nonce,
-    /// Refresh tokens are kept aside: here, alternates are never stored.
-    Alternates,
-    /// A record that the store lost is put back: here, whatever the store shows is adopted.
-    PutBack,
-    /// The application's changes count: here, every epoch is zero.
-    Epoch,
-    /// An identity has a name: here, all have the same.
-    Lineage,
-    /// To forget leaves a tombstone: here, an empty record.
-    Tombstone,
-    /// After a refusal the record is read again: here, what stands there is overwritten unseen.
-    ReRead,
-    /// A mint notes what it replaces: here, it does not.
-    Replaces,
-    /// The claim is kept when a grant's fate is unknown: here, it is released.
-    KeptClaim,
-}
-
 /// One exploration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -176,29 +151,53 @@ pub struct Config {
 impl Config {
     /// Two instances, a visitor, two rounds of callers who wait.
     pub fn new(behaviour: Behaviour, faults: &[Fault]) -> Self {
-        Self {
+        let config = Self {
             behaviour,
             instances: 2,
             start: Start::Visitor,
-            rounds: vec![Call::Serve, Call::Serve],
+            rounds: Vec::new(),
             faults: faults.to_vec(),
-            // Short enough for a process that holds a later generation to look at the store within the hour for which it
-            // may put that back over a mint.
-            life: 40 * 60,
+            life: 0,
             without: None,
-        }
+        };
+        config.over(&[Call::Serve, Call::Serve])
+    }
+
+    /// The same with this many instances.
+    #[must_use]
+    pub fn among(self, instances: usize) -> Self {
+        Self { instances, ..self }
+    }
+
+    /// The same from another start.
+    #[must_use]
+    pub fn from(self, start: Start) -> Self {
+        Self { start, ..self }
+    }
+
+    /// The same over these rounds. All of them, and the one that judges the end, fit into the hour for which a process that
+    /// holds a later generation may put that back over a mint.
+    #[must_use]
+    pub fn over(self, rounds: &[Call]) -> Self {
+        Self { life: 3_000 / (rounds.len() as u64 + 1), rounds: rounds.to_vec(), ..self }
     }
 
     /// What is explored, in a line.
     pub fn title(&self) -> String {
-        let faults = match self.faults.as_slice() {
-            [] => "no fault".to_owned(),
-            faults => faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(" + "),
-        };
         let start = match self.start {
             Start::Visitor => "a visitor",
             Start::Absent => "nothing there",
         };
-        format!("{}, {} instances, {start}, {:?}: {faults}", self.behaviour.name(), self.instances, self.rounds)
+        let without = self.without.map_or_else(String::new, |rule| format!(", without {rule:?}"));
+        let Self { instances, rounds, faults, behaviour, .. } = self;
+        format!("{}, {instances} instances, {start}, {rounds:?}{without}: {}", behaviour.name(), names(faults))
+    }
+}
+
+/// Faults in words.
+pub fn names(faults: &[Fault]) -> String {
+    match faults {
+        [] => "no fault".to_owned(),
+        faults => faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(" + "),
     }
 }

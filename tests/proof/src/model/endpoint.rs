@@ -13,10 +13,13 @@ pub enum Behaviour {
     Reuse,
     /// Each redemption brings a new one, and the spent one is refused from then on.
     Single,
+    /// As [`Grace`](Self::Grace), but a token that is redeemed once more ends what its last redemption brought. No column of its
+    /// own: alternates show their worth here.
+    Latest,
 }
 
 impl Behaviour {
-    /// All of them, in the order of the tables.
+    /// Those that the tables have a column for, in their order.
     pub const ALL: [Self; 4] = [Self::Static, Self::Grace, Self::Reuse, Self::Single];
 
     /// The column's head.
@@ -26,6 +29,7 @@ impl Behaviour {
             Self::Grace => "rotating, grace",
             Self::Reuse => "with reuse detection",
             Self::Single => "single use",
+            Self::Latest => "rotating, grace, one token at a time",
         }
     }
 }
@@ -33,6 +37,9 @@ impl Behaviour {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Token {
     spent: bool,
+    /// What its last redemption brought, and whether that was ended by one more.
+    child: Option<usize>,
+    ended: bool,
     /// Its grace has ended.
     over: bool,
 }
@@ -97,8 +104,9 @@ impl Endpoint {
     pub(crate) fn redeem(&mut self, refresh: &Secret) -> Redeemed {
         let Some((number, index)) = parse(refresh.expose()) else { return Redeemed::Refused };
         let Some(family) = self.families.get_mut(number) else { return Redeemed::Refused };
+        let next = family.tokens.len();
         let Some(token) = family.tokens.get_mut(index) else { return Redeemed::Refused };
-        if family.revoked {
+        if family.revoked || token.ended {
             return Redeemed::Refused;
         }
         let twice = token.spent;
@@ -108,7 +116,7 @@ impl Endpoint {
                 return Redeemed::Renewed { refresh: refresh.clone(), twice };
             }
             Behaviour::Single if twice => return Redeemed::Refused,
-            Behaviour::Grace if token.over => return Redeemed::Refused,
+            Behaviour::Grace | Behaviour::Latest if token.over => return Redeemed::Refused,
             Behaviour::Reuse if token.over => {
                 family.revoked = true;
                 return Redeemed::Refused;
@@ -116,8 +124,14 @@ impl Endpoint {
             _ => {}
         }
         token.spent = true;
+        if self.behaviour == Behaviour::Latest {
+            let before = token.child.replace(next);
+            if let Some(before) = before.and_then(|before| family.tokens.get_mut(before)) {
+                before.ended = true;
+            }
+        }
         family.tokens.push(Token::default());
-        Redeemed::Renewed { refresh: name(number, family.tokens.len() - 1), twice }
+        Redeemed::Renewed { refresh: name(number, next), twice }
     }
 
     /// Whether a refresh token would be taken now.
@@ -129,6 +143,7 @@ impl Endpoint {
             Behaviour::Static => false,
             Behaviour::Single => token.spent,
             Behaviour::Grace | Behaviour::Reuse => token.over,
+            Behaviour::Latest => token.over || token.ended,
         };
         !family.revoked && !spent
     }

@@ -2,6 +2,7 @@
 //!
 //! Mirrors `crates/core/src/{driver,entry}.rs`: [`Instance::publish`] and [`Instance::impose`] line by line.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use wix_visitor_core::protocol::reconcile::Held;
 use wix_visitor_core::protocol::schedule::Schedule;
 use wix_visitor_core::record::Lineage;
 use wix_visitor_core::{Etag, Grant, Now, Policy, Secret};
+
+use crate::model::canon::Canon;
+use crate::model::world::access;
 
 /// What a flight waits for, or what has come and was not looked at yet.
 #[allow(clippy::large_enum_variant, reason = "most of what is cloned all the time is this large")]
@@ -85,6 +89,14 @@ pub(crate) enum Frozen {
     Sleep { long: bool },
 }
 
+/// Somebody who waits for a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Caller {
+    pub(crate) goal: Goal,
+    /// The flight it waits for was under way before it called.
+    pub(crate) joined: bool,
+}
+
 /// One instance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Instance {
@@ -92,8 +104,10 @@ pub(crate) struct Instance {
     pub(crate) intents: u64,
     pub(crate) watch: Watch,
     pub(crate) cooldown: Option<Duration>,
-    /// What somebody waits for.
-    pub(crate) owed: Option<Goal>,
+    /// Those who wait.
+    pub(crate) owed: Vec<Caller>,
+    /// What those who called in this round want.
+    pub(crate) wish: Option<Goal>,
     pub(crate) flying: Option<Flying>,
     pub(crate) imposing: Option<Imposing>,
     pub(crate) frozen: Option<Frozen>,
@@ -102,6 +116,26 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// All that bears on what it may still do, or come to.
+    pub(crate) fn hash_into(&self, hasher: &mut Canon) {
+        let Self { held, intents, watch, cooldown, owed, wish, flying, imposing, frozen, monotonic } = self;
+        (held, intents, watch, cooldown, owed, wish, frozen, monotonic).hash(hasher);
+        match flying {
+            None => 0u8.hash(hasher),
+            Some(flying) => {
+                flying.flight.fingerprint(hasher);
+                (flying.intents, &flying.doing, flying.looked, flying.stale, &flying.last).hash(hasher);
+            }
+        }
+        match imposing {
+            None => 0u8.hash(hasher),
+            Some(imposing) => {
+                let forgets = matches!(imposing.intent, Intent::Forget);
+                (forgets, imposing.lineage, &imposing.wrote, &imposing.doing).hash(hasher);
+            }
+        }
+    }
+
     pub(crate) fn publish(&mut self, held: Option<Held>, intents: u64) {
         if self.intents != intents {
             let lineage = |held: &Held| held.record.version().map(|version| version.lineage);
@@ -140,25 +174,40 @@ impl Instance {
         }
     }
 
-    /// A flight towards what is wanted and not there, if there is to be one: `Driver::board`.
-    pub(crate) fn takes_off(&mut self, now: Now, policy: &Arc<Policy>) -> Option<Flight> {
-        if self.flying.is_some() || self.frozen.is_some() {
-            return None;
-        }
-        if self.owed.as_ref().is_some_and(|goal| self.serves(goal, now, policy)) {
-            self.owed = None;
-        }
+    /// Somebody calls.
+    pub(crate) fn call(&mut self, goal: Goal) {
+        self.owed.push(Caller { goal, joined: self.flying.is_some() });
+    }
+
+    /// A flight ended well: whom what it brought serves, however short-lived that is, as `Visitor::obtain` has it. The others go
+    /// on to a flight of their own.
+    pub(crate) fn landed(&mut self, granted: bool) {
+        let newest = self.held.as_ref().and_then(|held| access(&held.record));
+        self.owed.retain_mut(|Caller { goal, joined }| {
+            let stale = std::mem::take(joined) && newest.clone().map(Goal::Replace).as_ref() == Some(goal);
+            !(*goal == Goal::Renew || granted && newest.is_some() && !stale)
+        });
+    }
+
+    /// Whether it may have something to do that it has not begun.
+    pub(crate) fn is_free(&self) -> bool {
+        let wants = !self.owed.is_empty() || self.is_unsaved() || self.cooldown.is_some();
+        wants && self.flying.is_none() && self.frozen.is_none()
+    }
+
+    /// Takes off towards what is wanted and not there, if anything is: `Driver::board`.
+    pub(crate) fn takes_off(&mut self, now: Now, policy: &Arc<Policy>) -> bool {
         if self.cooldown.is_some_and(|until| now.monotonic >= until) {
             self.cooldown = None;
         }
-        let goal = match &self.owed {
-            Some(goal) if self.cooldown.is_none() => goal.clone(),
+        let goal = match self.owed.first() {
+            Some(caller) if self.cooldown.is_none() => caller.goal.clone(),
             _ if self.is_unsaved() => Goal::Save,
-            _ => return None,
+            _ => return false,
         };
         let flight = Flight::new(Arc::clone(policy), 0, goal.clone(), self.held.clone(), self.watch.clone());
         self.flying = Some(Flying {
-            flight: flight.clone(),
+            flight,
             goal,
             intents: self.intents,
             doing: Doing::Load,
@@ -167,6 +216,6 @@ impl Instance {
             nonce: None,
             last: None,
         });
-        Some(flight)
+        true
     }
 }

@@ -4,9 +4,9 @@
 //! between an answer and its next action is seen by nobody else. Only a pause, a sleep, a crash and an intent on the same instance can
 //! come between, and have steps of their own for that.
 //!
-//! **Time** stands still while anybody who is not frozen has something to do. When all others watch a claim or sit out a pause,
-//! or stand still themselves, a lease goes by; when nobody has anything left to do, so does a token's life, and with it every
-//! grace. So a slow machine is one that was frozen, and a grace is as long as it takes until everybody has called.
+//! **Time** stands still while anybody who is not frozen has something to do. When somebody sits out a pause after a failure,
+//! that goes by; when all watch a claim, or stand still, a lease does; when nobody has anything left to do, so does a token's
+//! life, and with it every grace. So a slow machine is one that was frozen, and a grace is as long as it takes until everybody has called.
 //! Watchers look again when the record has changed, or when time has gone on: a look that shows what the last one did decides
 //! nothing.
 
@@ -19,10 +19,11 @@ use wix_visitor_core::record::{Chain, Lineage, Record, Standing};
 use wix_visitor_core::{AccessToken, Grant, Now, Policy, RefreshToken, Role, Secret, Timestamp, Tokens};
 
 use crate::model::canon::Canon;
-use crate::model::config::{Budget, Call, Config, Fault, Rule, Start};
+use crate::model::config::{Budget, Call, Config, Fault, Start};
 use crate::model::endpoint::{Endpoint, family_of};
-use crate::model::finding::{Finding, Findings};
-use crate::model::instance::{Frozen, Instance};
+use crate::model::finding::Findings;
+use crate::model::instance::Instance;
+use crate::model::weaken::Rule;
 
 /// A step, for a person to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,9 +77,10 @@ pub(crate) struct World {
     pub(crate) history: Vec<Option<Seen>>,
     pub(crate) limbo: Vec<Limbo>,
     pub(crate) endpoint: Endpoint,
-    /// Grants that nobody listens to any more, and that have yet to act.
-    pub(crate) late: Vec<Grant>,
-    pub(crate) instances: Vec<Instance>,
+    /// Grants that nobody listens to any more, and that have yet to act: each before this moment, when its lease is over.
+    pub(crate) late: Vec<(Grant, u64)>,
+    /// Shared by the states in which they are the same.
+    pub(crate) instances: Vec<Arc<Instance>>,
     pub(crate) time: u64,
     pub(crate) round: usize,
     pub(crate) budget: Budget,
@@ -109,7 +111,7 @@ impl World {
             limbo: Vec::new(),
             endpoint: Endpoint::new(config.behaviour),
             late: Vec::new(),
-            instances: vec![Instance::default(); config.instances],
+            instances: vec![Arc::default(); config.instances],
             time: 0,
             round: 0,
             budget: Budget::new(&config.faults),
@@ -164,15 +166,19 @@ impl World {
         let call = cx.config.rounds.get(self.round).copied().unwrap_or(Call::Serve);
         let standing = self.store.as_ref().and_then(|seen| access(&seen.record));
         for (who, instance) in self.instances.iter_mut().enumerate() {
+            let instance = Arc::make_mut(instance);
+            instance.wish = None;
             if callers >> who & 1 == 0 {
                 continue;
             }
             let own = instance.held.as_ref().and_then(|held| access(&held.record));
-            instance.owed = Some(match call {
+            let wish = match call {
                 Call::Serve => Goal::Serve,
                 Call::Renew => Goal::Renew,
                 Call::Reject => own.or_else(|| standing.clone()).map_or(Goal::Serve, Goal::Replace),
-            });
+            };
+            instance.call(wish.clone());
+            instance.wish = Some(wish);
         }
         self.round += 1;
         self.take_off(cx);
@@ -188,12 +194,23 @@ impl World {
         }
     }
 
-    /// One number for all states that differ in nothing but the names of ids and the order of the instances.
+    /// One number for all states that differ in nothing but the names of ids and the order of the instances: those of all
+    /// orders that put the instances in the order of their own numbers, which leaves more than one only where two are alike.
     pub(crate) fn fingerprint(&self) -> u64 {
-        self.orders().iter().map(|order| self.hashed(order)).min().unwrap_or_default()
+        let own: Vec<u64> = self
+            .instances
+            .iter()
+            .map(|instance| {
+                let mut hasher = Canon::new();
+                instance.hash_into(&mut hasher);
+                hasher.finish()
+            })
+            .collect();
+        let sorted = |order: &&&[usize]| order.iter().map(|which| own.get(*which)).is_sorted();
+        self.orders().iter().filter(sorted).map(|order| self.hashed(order)).min().unwrap_or_default()
     }
 
-    fn orders(&self) -> &'static [&'static [usize]] {
+    pub(crate) fn orders(&self) -> &'static [&'static [usize]] {
         match self.instances.len() {
             1 => &[&[0]],
             2 => &[&[0, 1], &[1, 0]],
@@ -207,140 +224,15 @@ impl World {
         (store, history, limbo, endpoint, late, time, round, budget).hash(&mut hasher);
         (self.rolled, &self.rightful, self.served, self.twins).hash(&mut hasher);
         for instance in order.iter().filter_map(|which| instances.get(*which)) {
-            let Instance { held, intents, watch, cooldown, owed, flying, imposing, frozen, monotonic } = instance;
-            (held, intents, watch, cooldown, owed, frozen, monotonic).hash(&mut hasher);
-            match flying {
-                None => 0u8.hash(&mut hasher),
-                Some(flying) => {
-                    flying.flight.fingerprint(&mut hasher);
-                    (flying.intents, &flying.doing, flying.looked, flying.stale).hash(&mut hasher);
-                }
-            }
-            match imposing {
-                None => 0u8.hash(&mut hasher),
-                Some(imposing) => {
-                    let forgets = matches!(imposing.intent, wix_visitor_core::protocol::intent::Intent::Forget);
-                    (forgets, imposing.lineage, &imposing.wrote, &imposing.doing).hash(&mut hasher);
-                }
-            }
+            instance.hash_into(&mut hasher);
         }
         hasher.finish()
     }
 
-    fn records(&self) -> impl Iterator<Item = &Record> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         let held = self.instances.iter().filter_map(|instance| instance.held.as_ref());
         let flying = self.instances.iter().filter_map(|instance| instance.flying.as_ref()?.flight.held());
         self.store.iter().map(|seen| &seen.record).chain(held.chain(flying).map(|held| &held.record))
-    }
-
-    /// What has to hold in every state.
-    pub(crate) fn inspect(&self, cx: &mut Cx<'_>) {
-        let mut names: Vec<(Lineage, usize)> = Vec::new();
-        for chain in self.records().filter_map(Record::chain) {
-            let main = chain.tokens.refresh.iter().map(|token| &token.value);
-            for family in main.chain(chain.alternates.iter().map(|a| &a.value)).filter_map(family_of) {
-                match names.iter().find(|(lineage, _)| *lineage == chain.lineage) {
-                    Some((_, known)) if *known != family => cx.found.add(Finding::Mixed),
-                    Some(_) => {}
-                    None => names.push((chain.lineage, family)),
-                }
-            }
-        }
-    }
-
-    /// Whether the store or a live process still knows what the application did.
-    pub(crate) fn recall(&mut self) {
-        if let Rightful::Set { epoch, .. } | Rightful::Forgotten { epoch, .. } = self.rightful
-            && self.rolled
-            && !self.records().any(|record| record.epoch >= epoch)
-        {
-            self.rightful = Rightful::Unclear;
-        }
-    }
-
-    fn accepts(&self, family: usize) -> bool {
-        match self.rightful {
-            Rightful::Family(own) | Rightful::Set { family: own, .. } => own == family,
-            Rightful::Forgotten { families, .. } => family >= families,
-            Rightful::Any | Rightful::Unclear => true,
-        }
-    }
-
-    /// Whether a refresh token of the visitor that still works is in this record.
-    fn has_working(&self, record: &Record) -> bool {
-        record.chain().is_some_and(|chain| {
-            chain.refresh_tokens().iter().any(|token| {
-                self.endpoint.takes(&token.value) && family_of(&token.value).is_some_and(|family| self.accepts(family))
-            })
-        })
-    }
-
-    /// A caller was given a token.
-    pub(crate) fn serve(&mut self, who: usize) {
-        if !matches!(self.rightful, Rightful::Any) {
-            return;
-        }
-        let held = self.instances.get(who).and_then(|instance| instance.held.as_ref());
-        let family = held.and_then(|held| family_in(&held.record));
-        match (self.served, family) {
-            (None, Some(family)) => self.served = Some(family),
-            (Some(served), Some(family)) if served != family => self.twins = true,
-            _ => {}
-        }
-    }
-
-    /// Judges a quiescent end: as it is, and after everybody has called once more, in any order.
-    pub(crate) fn end(&self, config: &Config) -> Findings {
-        let mut found = Findings::default();
-        let waiting = self.instances.iter().any(|i| i.owed.is_some() || i.is_unsaved() || i.frozen.is_some());
-        if waiting || self.round < config.rounds.len() {
-            found.add(Finding::Stuck);
-        }
-        let forgotten = |record: &Record| {
-            matches!(self.rightful, Rightful::Forgotten { epoch, .. } if record.epoch >= epoch && record.chain().is_none())
-                || (matches!(self.rightful, Rightful::Unclear) && record.is_tombstone())
-        };
-        if !self.records().any(|record| self.has_working(record) || forgotten(record)) {
-            found.add(Finding::Lost);
-        }
-        for order in self.orders() {
-            let Some(after) = self.settle(config, order) else {
-                found.add(Finding::Stuck);
-                continue;
-            };
-            let record = after.store.as_ref().map(|seen| &seen.record);
-            if !record.is_some_and(|record| after.has_working(record)) {
-                found.add(Finding::Replaced);
-            }
-            let family = record.and_then(family_in);
-            if matches!(after.rightful, Rightful::Forgotten { .. }) && family.is_some_and(|f| !after.accepts(f)) {
-                found.add(Finding::Returned);
-            }
-            if matches!(after.rightful, Rightful::Any) && (after.twins || after.served != family) {
-                found.add(Finding::Twins);
-            }
-        }
-        found
-    }
-
-    /// Everybody calls once more, one after the other, and nothing goes wrong.
-    fn settle(&self, config: &Config, order: &[usize]) -> Option<Self> {
-        let clean = Config { faults: Vec::new(), ..config.clone() };
-        let mut cx = Cx::new(&clean);
-        let mut world = self.clone();
-        world.budget = Budget::default();
-        world.limbo.clear();
-        world.go_on(&mut cx, config.life);
-        world.endpoint.grow_old();
-        world.begin_round(&mut cx, usize::MAX);
-        for _ in 0..200 {
-            let mut steps = Vec::new();
-            world.steps(&clean, &mut steps);
-            let first = order.iter().find_map(|who| steps.iter().position(|(label, ..)| label.who == Some(*who)));
-            let Some(at) = first.or((!steps.is_empty()).then_some(0)) else { return Some(world) };
-            world = steps.swap_remove(at).1;
-        }
-        None
     }
 }
 
@@ -366,68 +258,6 @@ pub(crate) fn access(record: &Record) -> Option<Secret> {
 
 pub(crate) fn family_in(record: &Record) -> Option<usize> {
     record.chain()?.tokens.refresh.as_ref().and_then(|token| family_of(&token.value))
-}
-
-/// Goes through these steps again and tells the state after each.
-pub fn replay(config: &Config, path: &[Label]) -> Vec<String> {
-    let mut world = World::new(config);
-    let mut lines = vec![format!("{:<34} {}", "start", world.told())];
-    for label in path.iter().skip(1) {
-        let mut steps = Vec::new();
-        world.steps(config, &mut steps);
-        let mut fitting = steps.into_iter().filter(|(step, ..)| step == label);
-        let Some((_, next, found)) = fitting.next() else {
-            lines.push(format!("{label:?}: not possible here"));
-            break;
-        };
-        world = next;
-        let found: Vec<_> = found.iter().collect();
-        let note = if found.is_empty() { String::new() } else { format!("   <- {found:?}") };
-        lines.push(format!("{:<34} {}{note}", format!("{label:?}"), world.told()));
-    }
-    for order in world.orders() {
-        if let Some(after) = world.settle(config, order) {
-            lines.push(format!("{:<34} {}", "everybody calls once more:", after.told()));
-        }
-    }
-    lines
-}
-
-impl World {
-    fn told(&self) -> String {
-        let store = self.store.as_ref().map_or_else(|| "-".to_owned(), |seen| told(&seen.record));
-        let mut line = format!("t={} store {store}", self.time);
-        for (name, instance) in ["A", "B", "C"].iter().zip(&self.instances) {
-            let held = instance.held.as_ref().map_or_else(
-                || "-".to_owned(),
-                |held| format!("{}{}", told(&held.record), if held.etag.is_none() { " unsaved" } else { "" }),
-            );
-            let frozen = match instance.frozen {
-                None => "",
-                Some(Frozen::Pause { .. }) => " paused",
-                Some(Frozen::Sleep { .. }) => " asleep",
-            };
-            line.push_str(&format!(" | {name} {held}{frozen}"));
-        }
-        line
-    }
-}
-
-fn told(record: &Record) -> String {
-    let claim = record.claim.map_or_else(String::new, |nonce| format!(" claim#{}", nonce.0 >> 64));
-    let trouble = if record.trouble.is_some() { " trouble" } else { "" };
-    let standing = match &record.standing {
-        Standing::Empty => "empty".to_owned(),
-        Standing::Forgotten(lineage) => format!("tombstone L{}", lineage.0 >> 64),
-        Standing::Held(chain) => {
-            let main = chain.tokens.refresh.as_ref().map_or("none", |token| token.value.expose());
-            let refused = if chain.refused { "(refused)" } else { "" };
-            let aside: Vec<_> = chain.alternates.iter().map(|a| a.value.expose()).collect();
-            let aside = if aside.is_empty() { String::new() } else { format!(" aside {}", aside.join(",")) };
-            format!("L{} g{} {main}{refused}{aside}", chain.lineage.0 >> 64, chain.generation)
-        }
-    };
-    format!("{standing} e{}{claim}{trouble}", record.epoch)
 }
 
 /// What a failover takes back.
