@@ -8,6 +8,7 @@ use wix_visitor_core::{
     AccessToken, Authorization, Clock, Error, ErrorKind, RefreshToken, Role, Timestamp, Tokens, Visitor,
 };
 
+use crate::chance::mix;
 use crate::fault::Fault;
 use crate::machine::Machine;
 use crate::plan::{Call, Millis, Wish};
@@ -72,17 +73,23 @@ impl World {
 
     async fn make(&self, visitor: &Visitor, call: Call, machine: &Arc<Machine>) -> Result<Option<Authorization>, Error> {
         match call.wish {
-            Wish::Authorization => {
+            Wish::Authorization | Wish::Reject => {
+                let turn = self.turn(call, machine, false).await;
                 let header = visitor.authorization().await?;
+                drop(turn);
                 let now = self.now();
-                let ended = self.state().issuer.whose(header.as_ref(), now).is_none_or(|(_, ended)| ended);
                 // What an endpoint would answer to a token that has ended, and what a caller does then.
-                if ended { visitor.renew_if(&header).await.map(Some) } else { Ok(Some(header)) }
-            }
-            Wish::Renew => visitor.renew().await.map(Some),
-            Wish::Reject => {
-                let header = visitor.authorization().await?;
+                let ended = self.state().issuer.whose(header.as_ref(), now).is_none_or(|(_, ended)| ended);
+                if !ended && call.wish == Wish::Authorization {
+                    return Ok(Some(header));
+                }
+                self.one_after_another(call).await;
+                let _turn = self.turn(call, machine, true).await;
                 visitor.renew_if(&header).await.map(Some)
+            }
+            Wish::Renew => {
+                let _turn = self.turn(call, machine, true).await;
+                visitor.renew().await.map(Some)
             }
             Wish::SetTokens => {
                 self.injected(Fault::SignIn, [call.visitor]);
@@ -103,6 +110,12 @@ impl World {
                 Ok(None)
             }
         }
+    }
+
+    /// Those who waited for the same flight wake in any order: what they do next, they do in an order that is always the same.
+    async fn one_after_another(&self, call: Call) {
+        let pause = mix(&[self.plan.seed, call.at, as_u64(call.node), as_u64(call.visitor), call.wish as u64]) % 200 + 1;
+        sleep(Duration::from_millis(pause)).await;
     }
 
     fn answered(
@@ -137,7 +150,7 @@ impl World {
             }
         };
         let outcome = told.as_ref().map_or(u64::MAX, |family| as_u64(*family));
-        self.note(&mut state, &[7, as_u64(call.visitor), as_u64(call.node), outcome], || {
+        self.note_answer(&mut state, &[7, as_u64(call.visitor), as_u64(call.node), outcome], || {
             format!("instance {} visitor {}: {:?} -> {told:?}", call.node, call.visitor, call.wish)
         });
         if last {

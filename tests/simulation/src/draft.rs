@@ -30,16 +30,16 @@ struct Menu {
 /// The plan of a seed.
 pub fn draft(seed: u64, campaign: Campaign) -> Plan {
     let mut chance = Chance::of(&[seed, campaign as u64]);
-    let size = match (campaign, chance.below(20_000)) {
+    let size = match (campaign, chance.below(50_000)) {
         (Campaign::Rest, _) => Size::Small,
         (_, 0) => Size::Large,
-        (_, 1..=60) => Size::Medium,
+        (_, 1..=150) => Size::Medium,
         _ => Size::Small,
     };
     let (nodes, visitors, episodes) = match size {
         Size::Small => (chance.between(1, 4), chance.between(1, 3), chance.between(1, 3)),
         Size::Medium => (chance.between(5, 16), chance.between(10, 80), chance.between(4, 12)),
-        Size::Large => (50, chance.between(800, 2_000), chance.between(40, 60)),
+        Size::Large => (50, chance.between(1_000, 2_000), chance.between(30, 40)),
     };
     let site = draw_site(&mut chance, campaign, size);
     let skew = |chance: &mut Chance| {

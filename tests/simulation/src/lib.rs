@@ -27,4 +27,5 @@ pub mod shrink;
 pub mod strikes;
 pub mod told;
 pub mod totals;
+pub mod turns;
 pub mod world;

@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 use tokio::time::{sleep, sleep_until};
 use wix_visitor_core::record::decode;
 
-use crate::chance::Chance;
+use crate::chance::{Chance, mix};
 use crate::fault::Fault;
 use crate::issuer::Asked;
 use crate::judge::{Breach, Finding};
@@ -117,7 +117,7 @@ fn perform(plan: &Arc<Plan>, scrutiny: Scrutiny) -> Outcome {
             given_up: state.judge.given_up,
             losses: std::mem::take(&mut state.judge.losses),
             time: world.now(),
-            trace: state.trace,
+            trace: mix(&[state.trace, state.answers]),
             log: state.log.take().unwrap_or_default(),
         }
     })

@@ -20,6 +20,7 @@ use crate::machine::Machine;
 use crate::plan::{Millis, Plan, Strike};
 use crate::seam::Seam;
 use crate::shelf::Shelf;
+use crate::turns::Turns;
 
 /// Who issues the tokens.
 pub const ISSUER: &str = "https://www.wixapis.com";
@@ -109,10 +110,14 @@ pub struct State {
     pub cut_off: Vec<Millis>,
     /// Whether instances end in this episode.
     pub crashes: bool,
+    /// Callers that are at it.
+    pub turns: Turns,
     /// The instances.
     pub stations: Vec<Option<Station>>,
-    /// One number for all that happened.
+    /// One number for all that happened, in its order.
     pub trace: u64,
+    /// One number for all that callers were told, in any order.
+    pub answers: u64,
     /// What happened, in words.
     pub log: Option<Vec<String>>,
     /// How many grants each visitor has asked for.
@@ -160,8 +165,10 @@ impl World {
             endpoint_down: (0, 0),
             cut_off: vec![0; plan.nodes.len()],
             crashes: false,
+            turns: Turns::default(),
             stations: plan.nodes.iter().map(|_| None).collect(),
             trace: 0,
+            answers: 0,
             log: log.then(Vec::new),
             grants: vec![0; count],
             operations: vec![(0, 0); count],
@@ -196,8 +203,18 @@ impl World {
 
     /// Notes that something happened.
     pub fn note(&self, state: &mut State, parts: &[u64], text: impl FnOnce() -> String) {
+        state.trace = mix(&[state.trace, self.now(), mix(parts)]);
+        self.tell(state, text);
+    }
+
+    /// Notes what one of several callers was told, who hear of the end of one flight in any order.
+    pub fn note_answer(&self, state: &mut State, parts: &[u64], text: impl FnOnce() -> String) {
+        state.answers = state.answers.wrapping_add(mix(&[self.now(), mix(parts)]));
+        self.tell(state, text);
+    }
+
+    fn tell(&self, state: &mut State, text: impl FnOnce() -> String) {
         let now = self.now();
-        state.trace = mix(&[state.trace, now, mix(parts)]);
         if let Some(log) = &mut state.log {
             log.push(format!("{:>10.3} s  {}", Duration::from_millis(now).as_secs_f64(), text()));
         }
