@@ -324,6 +324,9 @@ impl Visitor {
             if let Some(header) = self.present(&goal) {
                 return Ok(Authorization { header, lost });
             }
+            if self.driver.clock.monotonic().saturating_sub(start) > wait {
+                return Err(self.late());
+            }
             let Boarded { progress: mut flight, joined } = self.driver.board(&self.entry, goal.clone())?;
             // A flight that was under way before this call may bring the very token that was rejected; a later one tells that
             // there is no better.
@@ -351,10 +354,9 @@ impl Visitor {
                     if let Some(header) = self.present(&goal).or_else(granted).filter(good) {
                         return Ok(Authorization { header, lost });
                     }
-                    if self.driver.clock.monotonic().saturating_sub(start) >= wait {
-                        return Err(self.late());
-                    }
                 }
+                // Somebody's wish to renew came to nothing, on a flight that this caller joined: no answer to its own.
+                Some(Err(error)) if joined && goal == Goal::Serve && error.kind() == ErrorKind::InvalidInput => {}
                 Some(Err(error)) => {
                     return match self.present(&goal) {
                         Some(header) => Ok(Authorization { header, lost }),

@@ -280,3 +280,29 @@ async fn a_sign_in_that_brings_a_refresh_token_alone_serves_those_who_wait_for_a
         assert_eq!(call.await.unwrap().unwrap(), member);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_needs_a_token_is_never_told_that_somebody_elses_renewal_came_to_nothing() {
+    for _ in 0..32 {
+        let site = Instance::new(Rotation::Same);
+        site.who().await.unwrap();
+        site.expire().await;
+        site.endpoint.close();
+        // Which of the two goes on to the next flight is left to chance.
+        let renewals: Vec<_> = (0..4)
+            .map(|_| {
+                let visitor = site.visitor();
+                tokio::spawn(async move { visitor.renew().await })
+            })
+            .collect();
+        site.endpoint.arrived().await;
+        let call = site.ask();
+        tokio::task::yield_now().await;
+        site.visitor().forget().await.unwrap();
+        site.endpoint.open();
+        call.await.unwrap().unwrap();
+        for renewal in renewals {
+            let _ = renewal.await.unwrap();
+        }
+    }
+}
