@@ -47,7 +47,8 @@ pub fn report(all: &[Done], rules: &[(Case, Compared)], took: Duration) -> Strin
     let _ = earned(&mut text, rules);
     text.push_str(
         "\n### What the model assumes\n\n\
-         - Two or three instances share one visitor; pairs of faults with a sign-in or a forget among them are explored with two.\n\
+         - One to three instances share one visitor; those pairs of faults in which a sign-in or a forget meets a pause, a sleep, or \
+         one more of the two, are explored with one and two instances only.\n\
          - A store operation is one step, and so is a grant; a pause, a sleep and a crash may come between any two.\n\
          - Somebody calls in each life of an access token, and a grace lasts until all who called have their answer. An instance \
          that crashed starts again, and asks for the same again.\n\
@@ -157,7 +158,7 @@ fn twins(text: &mut String, all: &[Done]) -> std::fmt::Result {
         writeln!(
             text,
             "\nA visitor who is *new* may be served by one instance and give way to one that another instance minted (the store's \
-             stands) under:\n"
+             stands, and the loss is reported) under:\n"
         )?;
     }
     for (faults, endpoints) in endpoints {

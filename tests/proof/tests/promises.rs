@@ -26,10 +26,13 @@ fn three_instances_renew_with_one_grant_and_mint_once() {
 }
 
 #[test]
-fn two_callers_of_one_instance_are_served_by_one_grant() {
+fn two_callers_of_one_instance_or_of_two_are_served_by_one_grant() {
     use Call::{Reject, Renew, Serve};
     for rounds in [[Serve, Serve, Serve], [Serve, Reject, Serve], [Serve, Renew, Serve]] {
-        holds(&everywhere(|behaviour| Config::new(behaviour, &[Fault::Call]).among(1).over(&rounds)));
+        for instances in [1, 2] {
+            let config = |behaviour| Config::new(behaviour, &[Fault::Call]).among(instances).over(&rounds);
+            holds(&everywhere(config));
+        }
     }
 }
 

@@ -51,7 +51,12 @@ impl World {
     /// Whoever wants something and may ask for it, does.
     pub(crate) fn take_off(&mut self, cx: &mut Cx<'_>) {
         for who in 0..self.instances.len() {
-            loop {
+            // A flight may end at once, and leave its callers to another; not over and over.
+            for turn in 0.. {
+                if turn > 8 {
+                    cx.found.add(Finding::Livelock);
+                    break;
+                }
                 let (now, policy) = (self.now(who), Arc::clone(&self.policy));
                 self.served(who);
                 if !self.instances[who].is_free() || !self.at(who).takes_off(now, &policy) {

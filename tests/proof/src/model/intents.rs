@@ -83,8 +83,8 @@ impl World {
                     freeze(
                         who,
                         to,
-                        "before it writes for the application",
-                        "asleep before it writes for the application",
+                        "stands still before it writes for the application",
+                        "falls asleep before it writes for the application",
                     );
                 }
             }

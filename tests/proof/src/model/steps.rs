@@ -1,6 +1,7 @@
 //! Every step that is possible next, and what it does.
 
 use wix_visitor_core::protocol::flight::Input;
+use wix_visitor_core::record::Record;
 
 use crate::model::config::{Config, Fault};
 use crate::model::finding::Findings;
@@ -153,13 +154,15 @@ impl World {
                 to.add(some, "cannot load", Some(Fault::Transient), |world, cx| {
                     world.answer(cx, who, Answer::Unavailable, false, None);
                 });
-                freeze(who, to, "before it loads", "asleep before it loads");
+                freeze(who, to, "stands still before it loads", "falls asleep before it loads");
             }
             Doing::Swap { swap, .. } => {
-                let what = match (&swap.new.record.claim, swap.precious) {
-                    (_, true) => "commits",
-                    (Some(_), false) => "claims",
-                    (None, false) => "releases, or puts back",
+                let Record { claim, trouble, .. } = &swap.new.record;
+                let what = match (claim, trouble, swap.precious) {
+                    (_, _, true) => "commits",
+                    (_, Some(_), false) => "notes the failure",
+                    (Some(_), None, false) => "claims",
+                    (None, None, false) => "releases, or puts back",
                 };
                 to.add(some, what, None, |world, cx| {
                     let answer = world.perform(cx, who);
@@ -173,7 +176,7 @@ impl World {
                     let answer = world.perform(cx, who);
                     world.answer(cx, who, answer, true, Some(Frozen::Sleep { long: false }));
                 });
-                freeze(who, to, "before it writes", "asleep before it writes");
+                freeze(who, to, "stands still before it writes", "falls asleep before it writes");
                 to.add(some, "cannot write", Some(Fault::Transient), |world, cx| {
                     world.answer(cx, who, Answer::Unavailable, false, None);
                 });
@@ -213,7 +216,7 @@ impl World {
                     let answer = world.act(cx, &sent);
                     world.answer(cx, who, answer, true, Some(Frozen::Sleep { long: false }));
                 });
-                freeze(who, to, "before it sends", "asleep before it sends");
+                freeze(who, to, "stands still before it sends", "falls asleep before it sends");
                 to.add(some, "has no room for a reply, and sends nothing", Some(Fault::Transient), |world, cx| {
                     world.answer(cx, who, Answer::Unavailable, false, None);
                 });
