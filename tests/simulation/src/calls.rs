@@ -71,7 +71,12 @@ impl World {
         done
     }
 
-    async fn make(&self, visitor: &Visitor, call: Call, machine: &Arc<Machine>) -> Result<Option<Authorization>, Error> {
+    async fn make(
+        &self,
+        visitor: &Visitor,
+        call: Call,
+        machine: &Arc<Machine>,
+    ) -> Result<Option<Authorization>, Error> {
         match call.wish {
             Wish::Authorization | Wish::Reject => {
                 let turn = self.turn(call, machine, false).await;
@@ -98,14 +103,20 @@ impl World {
                 let ends: Timestamp = machine.wall() + reply.expires_in.unwrap_or_default();
                 let access = reply.access_token.map(|token| AccessToken::new(token, ends));
                 let refresh = reply.refresh_token.map(|token| RefreshToken::new(token, Role::Member));
-                visitor.set_tokens(Tokens::new(access, refresh)).await.map(|()| None)
+                visitor.set_tokens(Tokens::new(access, refresh)).await?;
+                if !machine.is_dead() {
+                    self.state().judge.done(call.visitor);
+                }
+                Ok(None)
             }
             Wish::Forget => {
                 self.injected(Fault::Forget, [call.visitor]);
+                let asked = self.now();
                 visitor.forget().await?;
-                let now = self.now();
+                let done = self.now();
                 if !machine.is_dead() {
-                    self.state().judge.forgot(call.visitor, (machine.node, machine.life), now);
+                    self.state().judge.done(call.visitor);
+                    self.state().judge.forgot(call.visitor, (machine.node, machine.life), (asked, done));
                 }
                 Ok(None)
             }
@@ -114,7 +125,8 @@ impl World {
 
     /// Those who waited for the same flight wake in any order: what they do next, they do in an order that is always the same.
     async fn one_after_another(&self, call: Call) {
-        let pause = mix(&[self.plan.seed, call.at, as_u64(call.node), as_u64(call.visitor), call.wish as u64]) % 200 + 1;
+        let pause =
+            mix(&[self.plan.seed, call.at, as_u64(call.node), as_u64(call.visitor), call.wish as u64]) % 200 + 1;
         sleep(Duration::from_millis(pause)).await;
     }
 

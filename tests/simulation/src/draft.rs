@@ -103,7 +103,13 @@ impl Draft<'_> {
                 _ => Menu::default(),
             };
             return match self.plan.site.behaviour {
-                Behaviour::Single if roll < 50 => if other.replies > 0 { other } else { late },
+                Behaviour::Single if roll < 50 => {
+                    if other.replies > 0 {
+                        other
+                    } else {
+                        late
+                    }
+                }
                 Behaviour::Reuse if roll < 50 => overlap,
                 _ => Menu { overlaps: chance.between(1, 2), ..if other.longest == 0 { reply(chance) } else { other } },
             };

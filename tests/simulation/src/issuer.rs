@@ -150,7 +150,8 @@ impl Issuer {
         let serial = family.ends.len();
         family.ends.push(now + life);
         let tail = |kind| {
-            let seeds = [self.seed, kind, u64::try_from(number).unwrap_or(0), u64::try_from(serial + index).unwrap_or(0)];
+            let seeds =
+                [self.seed, kind, u64::try_from(number).unwrap_or(0), u64::try_from(serial + index).unwrap_or(0)];
             mix(&seeds)
         };
         let payload = if dated {

@@ -57,8 +57,10 @@ struct Case {
     deeds: u32,
     /// The epoch of the last of these.
     epoch: u64,
-    /// On which life of which instance it was last forgotten, and since when.
-    forgot: Vec<(usize, u64, Millis)>,
+    /// The epoch of the last of these whose caller was told that it is done.
+    told: u64,
+    /// On which life of which instance it was last forgotten, when that was asked for, and since when it is done.
+    forgot: Vec<(usize, u64, (Millis, Millis))>,
     /// What the last calls of an episode were served.
     last: Vec<(usize, Result<usize, String>)>,
     /// Faults that struck in this episode.
@@ -135,32 +137,43 @@ impl Judge {
             }
         }
         let Some(case) = self.cases.get_mut(visitor) else { return };
-        match case.lineages.iter().find(|(lineage, _)| *lineage == version.lineage) {
-            Some((_, known)) => {
-                if family.is_some() && *known != family {
-                    let text = format!("families {known:?} and {family:?} in one lineage");
-                    self.find(Breach::Mixed, visitor, now, text);
-                }
+        let known = case.lineages.iter().find(|(lineage, _)| *lineage == version.lineage).map(|(_, family)| *family);
+        // What the application did may be done again, over what was done meanwhile, while its caller still waits.
+        let again = known.is_some() && record.epoch > case.epoch;
+        match known {
+            Some(known) if family.is_some() && known != family => {
+                self.find(Breach::Mixed, visitor, now, format!("families {known:?} and {family:?} in one lineage"));
                 return;
             }
+            Some(_) if !again => return,
+            Some(_) => {}
             None => case.lineages.push((version.lineage, family)),
         }
-        let Some(family) = family else {
-            case.rightful = Rightful::Forgotten;
+        let deed = family.is_none_or(|family| issuer.family(family).is_some_and(|family| family.member));
+        if deed {
+            case.rightful = family.map_or(Rightful::Forgotten, Rightful::Family);
             (case.first, case.deeds, case.epoch) = (None, case.deeds + 1, record.epoch);
-            return;
-        };
-        if issuer.family(family).is_some_and(|family| family.member) {
-            case.rightful = Rightful::Family(family);
-            (case.first, case.deeds, case.epoch) = (None, case.deeds + 1, record.epoch);
-            case.forgot.clear();
-        } else if matches!(case.rightful, Rightful::Unborn | Rightful::Forgotten) && record.epoch >= case.epoch {
+            if family.is_some() {
+                case.forgot.clear();
+            }
+        } else if let Some(family) = family
+            && matches!(case.rightful, Rightful::Unborn | Rightful::Forgotten)
+            && record.epoch >= case.epoch
+        {
             case.rightful = Rightful::Family(family);
         }
     }
 
     /// A caller was given a token.
-    pub fn served(&mut self, visitor: usize, at: (usize, u64), family: usize, began: Millis, issuer: &Issuer, now: Millis) {
+    pub fn served(
+        &mut self,
+        visitor: usize,
+        at: (usize, u64),
+        family: usize,
+        began: Millis,
+        issuer: &Issuer,
+        now: Millis,
+    ) {
         let known = issuer.family(family);
         if known.and_then(|family| family.visitor).is_some_and(|whose| whose != visitor) {
             self.find(Breach::Mixed, visitor, now, format!("served family {family} of another visitor"));
@@ -168,17 +181,32 @@ impl Judge {
         let born = known.map_or(0, |family| family.born);
         let Some(case) = self.cases.get_mut(visitor) else { return };
         case.first.get_or_insert(family);
-        let back = case.forgot.iter().any(|(node, life, since)| (*node, *life) == at && began > *since && born < *since);
+        let back = case
+            .forgot
+            .iter()
+            .any(|(node, life, (asked, done))| (*node, *life) == at && began > *done && born < *asked);
         if back && case.rightful != Rightful::Family(family) {
             self.find(Breach::Returned, visitor, now, format!("family {family} served on the instance that forgot it"));
         }
     }
 
+    /// A caller was told that what it did is done.
+    pub fn done(&mut self, visitor: usize) {
+        if let Some(case) = self.cases.get_mut(visitor) {
+            case.told = case.epoch;
+        }
+    }
+
+    /// Whether a process knows of what the application did in this epoch.
+    pub fn is_known(&self, visitor: usize, epoch: u64) -> bool {
+        self.cases.get(visitor).is_some_and(|case| epoch <= case.told)
+    }
+
     /// The application was told that it has forgotten.
-    pub fn forgot(&mut self, visitor: usize, at: (usize, u64), since: Millis) {
+    pub fn forgot(&mut self, visitor: usize, at: (usize, u64), during: (Millis, Millis)) {
         if let Some(case) = self.cases.get_mut(visitor) {
             case.forgot.retain(|(node, ..)| *node != at.0);
-            case.forgot.push((at.0, at.1, since));
+            case.forgot.push((at.0, at.1, during));
         }
     }
 
@@ -192,7 +220,8 @@ impl Judge {
     /// The end of an episode: whether this visitor is well. `kept` is what the store holds.
     pub fn close(&mut self, visitor: usize, kept: Option<&Record>, issuer: &Issuer, now: Millis) {
         let Some(case) = self.cases.get_mut(visitor) else { return };
-        let (last, touched, first) = (std::mem::take(&mut case.last), std::mem::take(&mut case.touched), case.first.take());
+        let (last, touched, first) =
+            (std::mem::take(&mut case.last), std::mem::take(&mut case.touched), case.first.take());
         let deeds = std::mem::take(&mut case.deeds);
         let rightful = case.rightful;
         if last.is_empty() {
@@ -209,14 +238,22 @@ impl Judge {
                     let forgotten = matches!(rightful, Rightful::Family(own)
                         if issuer.family(own).map(|own| own.born) > issuer.family(*family).map(|one| one.born));
                     let breach = if forgotten { Breach::Returned } else { Breach::Lost };
-                    self.find(breach, visitor, now, format!("instance {node} serves family {family}, not {rightful:?}"));
+                    self.find(
+                        breach,
+                        visitor,
+                        now,
+                        format!("instance {node} serves family {family}, not {rightful:?}"),
+                    );
                 }
                 (Err(error), _) => self.find(Breach::NotServed, visitor, now, format!("instance {node}: {error}")),
             }
         }
         let family = kept.and_then(Record::chain).and_then(|chain| {
             let tokens = chain.refresh_tokens();
-            tokens.iter().find(|token| issuer.takes(&token.value, now)).and_then(|token| family_of_refresh(&token.value))
+            tokens
+                .iter()
+                .find(|token| issuer.takes(&token.value, now))
+                .and_then(|token| family_of_refresh(&token.value))
         });
         if family.is_none() || rightful != family.map_or(Rightful::Unborn, Rightful::Family) {
             self.find(Breach::Unkept, visitor, now, format!("the store keeps {family:?}, not {rightful:?}"));
@@ -225,9 +262,15 @@ impl Judge {
             && first != own
             && issuer.family(first).is_some_and(|one| Some(one.born) <= issuer.family(own).map(|own| own.born))
         {
-            let saved = self.cases.get(visitor).is_some_and(|case| case.lineages.iter().any(|(_, f)| *f == Some(first)));
+            let saved =
+                self.cases.get(visitor).is_some_and(|case| case.lineages.iter().any(|(_, f)| *f == Some(first)));
             if saved {
-                self.find(Breach::Lost, visitor, now, format!("family {first} was saved and served first; {own} is kept"));
+                self.find(
+                    Breach::Lost,
+                    visitor,
+                    now,
+                    format!("family {first} was saved and served first; {own} is kept"),
+                );
             } else {
                 self.given_up += 1;
             }

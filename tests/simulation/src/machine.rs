@@ -143,9 +143,8 @@ impl Clock for Machine {
 impl Entropy for Machine {
     fn draw(&self) -> u128 {
         let count = self.drawn.fetch_add(1, Ordering::Relaxed);
-        let half = |which: u64| {
-            u128::from(mix(&[self.seed, u64::try_from(self.node).unwrap_or(0), self.life, count, which]))
-        };
+        let half =
+            |which: u64| u128::from(mix(&[self.seed, u64::try_from(self.node).unwrap_or(0), self.life, count, which]));
         half(1) << 64 | half(2)
     }
 }

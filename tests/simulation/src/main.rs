@@ -142,7 +142,8 @@ fn replay(seed: u64, which: Campaign, always: bool) -> bool {
 }
 
 fn size(plan: &Plan) -> String {
-    let sum = |count: fn(&wix_visitor_simulation::plan::Episode) -> usize| plan.episodes.iter().map(count).sum::<usize>();
+    let sum =
+        |count: fn(&wix_visitor_simulation::plan::Episode) -> usize| plan.episodes.iter().map(count).sum::<usize>();
     format!(
         "{} instances, {} visitors, {} episodes, {} faults, {} calls",
         plan.nodes.iter().filter(|node| node.used).count(),

@@ -133,6 +133,7 @@ async fn live(world: &Arc<World>, episode: &Episode) {
     {
         let mut state = world.state();
         state.armed.clone_from(&episode.strikes);
+        state.deed_lost.clear();
         state.crashes = episode.strikes.iter().any(|strike| crash(strike.fault))
             || episode.disturbances.iter().any(|disturbance| crash(disturbance.fault));
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use wix_visitor_core::{
-    ClientId, Clock as _, Etag, Exchange, Grant, GrantError, GrantFailure, GrantReply, StoreError, StoreErrorKind, StoreKey, Stored,
-    TokenEndpoint, TokenStore, async_trait,
+    ClientId, Clock as _, Etag, Exchange, Grant, GrantError, GrantFailure, GrantReply, StoreError, StoreErrorKind,
+    StoreKey, Stored, TokenEndpoint, TokenStore, async_trait,
 };
 
 use crate::fault::Fault;

@@ -45,9 +45,12 @@ impl World {
 
     /// Starts an instance again, if it is still that life of it that has ended.
     pub fn revive(self: &Arc<Self>, node: usize, life: u64) {
-        let ended = self.state().stations.get(node).and_then(Option::as_ref).is_some_and(|station| {
-            station.machine.life == life && station.machine.is_dead()
-        });
+        let ended = self
+            .state()
+            .stations
+            .get(node)
+            .and_then(Option::as_ref)
+            .is_some_and(|station| station.machine.life == life && station.machine.is_dead());
         if ended {
             self.start_node(node);
         }
@@ -78,7 +81,11 @@ impl World {
         for other in 0..state.shelf.len() {
             let gone = state.shelf.tail(other, back).iter().filter(|(_, at)| *at >= since).count();
             if gone > 0 && self.may_lose(&state, other, gone) {
+                let before = self.standing(&state, other);
                 state.shelf.roll_back(other, gone);
+                if self.standing(&state, other) != before {
+                    state.deed_lost.push(other);
+                }
                 affected.push(other);
                 self.note(&mut state, &[6, as_u64(other), as_u64(gone)], || {
                     format!("    failover: visitor {other} goes {gone} writes back")
@@ -92,8 +99,12 @@ impl World {
         }
     }
 
+    fn standing(&self, state: &State, visitor: usize) -> Option<Lineage> {
+        state.shelf.load(visitor).and_then(|stored| decode(&stored.bytes).ok()).and_then(|record| lineage(&record))
+    }
+
     /// Whether the tables promise something after these writes are lost. They do not where a visitor's first record is gone,
-    /// of which nobody else knows, nor where two things that the application did are, or one and the process that did it.
+    /// of which nobody else knows, nor where two things that the application did are, or one of which no process was told, or whose process may end.
     fn may_lose(&self, state: &State, visitor: usize, count: usize) -> bool {
         if self.plan.campaign == Campaign::Rest {
             return true;
@@ -114,7 +125,10 @@ impl World {
         };
         match lost.as_slice() {
             [] => true,
-            [deed] => !minted(deed) && !state.crashes,
+            [deed] => {
+                let known = state.judge.is_known(visitor, deed.epoch);
+                !minted(deed) && known && !state.crashes && !state.deed_lost.contains(&visitor)
+            }
             _ => false,
         }
     }

@@ -6,7 +6,8 @@ use crate::plan::{Behaviour, Millis, Plan};
 use crate::run::Outcome;
 
 /// Kinds of faults, as a loss is put down to them.
-pub const KINDS: [&str; 6] = ["crash", "reply lost", "request acts late", "pause or sleep", "failover", "harmless ones"];
+pub const KINDS: [&str; 6] =
+    ["crash", "reply lost", "request acts late", "pause or sleep", "failover", "harmless ones"];
 
 /// Which kinds are in a set of faults.
 fn kinds(faults: u32) -> usize {

@@ -55,6 +55,7 @@ impl World {
                 return Turn { world: self, who, replaces };
             }
             tokio::time::sleep(pause).await;
+            machine.awake().await; // who has ended waits for nobody
             pause = (pause * 2).min(LONGEST);
         }
     }

@@ -110,6 +110,8 @@ pub struct State {
     pub cut_off: Vec<Millis>,
     /// Whether instances end in this episode.
     pub crashes: bool,
+    /// Visitors of whom the store has lost something that the application did in this episode.
+    pub deed_lost: Vec<usize>,
     /// Callers that are at it.
     pub turns: Turns,
     /// The instances.
@@ -165,6 +167,7 @@ impl World {
             endpoint_down: (0, 0),
             cut_off: vec![0; plan.nodes.len()],
             crashes: false,
+            deed_lost: Vec::new(),
             turns: Turns::default(),
             stations: plan.nodes.iter().map(|_| None).collect(),
             trace: 0,
@@ -296,7 +299,8 @@ impl World {
             }
             None => 0,
         };
-        let fits = |strike: &&mut Strike| strike.visitor == visitor && strike.at <= now && op.is_struck_by(strike.fault);
+        let fits =
+            |strike: &&mut Strike| strike.visitor == visitor && strike.at <= now && op.is_struck_by(strike.fault);
         let mut strike = None;
         if let Some(waiting) = state.armed.iter_mut().find(fits) {
             if waiting.skip == 0 {
