@@ -146,7 +146,7 @@ fn grown(lineage: u128, generation: u64, epoch: u64, replaces: Option<Version>) 
 /// What one process may hold: of this epoch, the application's tokens or tombstone, or what was minted in its place.
 fn one_of(forgets: &[bool], epoch: usize, minted: bool, generation: u64, over: u64) -> Record {
     let forgot = forgets.get(epoch).copied().unwrap_or(false);
-    let number = u64::try_from(epoch).unwrap();
+    let number = u64::try_from(epoch).unwrap_or_default();
     let lineage = u128::from(number) * 2 + 1;
     let replaced = Version { lineage: Lineage(lineage), generation: if forgot { 0 } else { over } };
     match (minted, forgot) {

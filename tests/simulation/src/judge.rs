@@ -65,6 +65,8 @@ struct Case {
     last: Vec<(usize, Result<usize, String>)>,
     /// Faults that struck in this episode.
     touched: u32,
+    /// It was not well at the end of the last one.
+    broken: bool,
 }
 
 /// Watches everything that is written and served.
@@ -275,7 +277,11 @@ impl Judge {
                 self.given_up += 1;
             }
         }
-        self.losses.push((touched, self.findings.len() > before));
+        let broken = self.findings.len() > before;
+        let still = self.cases.get_mut(visitor).is_some_and(|case| std::mem::replace(&mut case.broken, broken));
+        if !(broken && still) {
+            self.losses.push((touched, broken)); // once for each loss, which may take a while to come out in full
+        }
         if let (Some(case), Some(actual)) = (self.cases.get_mut(visitor), actual.or(family)) {
             case.rightful = Rightful::Family(actual);
         }

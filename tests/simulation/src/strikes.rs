@@ -19,7 +19,10 @@ impl World {
             return;
         }
         let busy = self.busy();
-        self.injected(fault, busy.iter().copied());
+        // Who is idle may be called before it is over.
+        let served =
+            (0..self.plan.visitors.len()).filter(|visitor| self.plan.homes(*visitor).any(|home| home == machine.node));
+        self.injected(fault, served);
         let node = machine.node;
         self.note(&mut self.state(), &[5, as_u64(node), fault as u64, span], || {
             format!("instance {node}: {} for {} s", fault.name(), span / 1_000)
