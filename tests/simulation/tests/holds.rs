@@ -1,0 +1,54 @@
+//! What the simulation shows on a few seeds at every test; `cargo xtask prove simulate` runs a million.
+
+use std::sync::Arc;
+
+use wix_visitor_simulation::campaign::campaign;
+use wix_visitor_simulation::draft::draft;
+use wix_visitor_simulation::fault::Fault;
+use wix_visitor_simulation::outage::outage;
+use wix_visitor_simulation::plan::{Behaviour, Campaign, HOUR};
+use wix_visitor_simulation::run::{Scrutiny, run};
+
+/// Optimised, ten times as many.
+const SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 3_000 };
+
+#[test]
+fn no_visitor_is_lost_by_the_faults_that_may_meet() {
+    let totals = campaign(Campaign::Ok, 0, SEEDS, None, |_, _, _| {});
+    assert!(totals.failures.is_empty(), "{:#?}", totals.failures);
+    assert_eq!((totals.runs, totals.clean), (SEEDS, SEEDS));
+    assert!(totals.traced > 0 && totals.told[3] > 1_000, "nothing was searched for secrets: {:?}", totals.told);
+    for fault in Fault::ALL {
+        assert!(totals.injected[fault as usize] > 0, "no seed met this: {}", fault.name());
+    }
+}
+
+#[test]
+fn faults_that_may_not_meet_lose_visitors_and_the_simulation_sees_it() {
+    let totals = campaign(Campaign::Rest, 0, SEEDS / 3, None, |_, _, _| {});
+    let lost = |behaviour: Behaviour| totals.losses[behaviour as usize].iter().map(|(_, lost)| lost).sum::<u64>();
+    assert_eq!(lost(Behaviour::Static), 0);
+    assert!(lost(Behaviour::Single) > 0);
+    let mixed = totals.failures.iter().flat_map(|failure| &failure.findings);
+    let mixed: Vec<_> = mixed.filter(|f| f.breach == wix_visitor_simulation::judge::Breach::Mixed).collect();
+    assert!(mixed.is_empty(), "whatever is lost, nothing is mixed: {mixed:?}");
+}
+
+#[test]
+fn a_seed_is_the_same_again_to_the_last_step() {
+    for campaign in [Campaign::Ok, Campaign::Rest] {
+        for seed in 0..if cfg!(debug_assertions) { 25 } else { 1_000 } {
+            let once = run(&Arc::new(draft(seed, campaign)), Scrutiny::default());
+            let again = run(&Arc::new(draft(seed, campaign)), Scrutiny { search: true, ..Scrutiny::default() });
+            assert_eq!(once.trace, again.trace, "seed {seed} of campaign {}", campaign.name());
+        }
+    }
+}
+
+#[test]
+fn a_dead_endpoint_loses_nobody_and_is_left_alone() {
+    let visitors = if cfg!(debug_assertions) { 100 } else { 3_000 };
+    let outage = outage(visitors, 6 * HOUR, 1);
+    assert!(outage.holds(), "{outage:?}");
+    assert!(outage.grants > 0 && outage.grants < outage.calls, "{outage:?}");
+}
