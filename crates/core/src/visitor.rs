@@ -168,6 +168,7 @@ impl Visitor {
     /// [`ErrorKind::MemberSessionEnded`] once a member's refresh token is refused; else as
     /// [`authorization`](Self::authorization).
     pub async fn generate_from(&self, given: Tokens) -> Result<Tokens, Error> {
+        let given = given.trimmed();
         if let Some(refresh) = &given.refresh {
             self.check()?;
             // Another instance may have renewed since: the store's word counts, beside what is not in it yet.
@@ -197,7 +198,7 @@ impl Visitor {
     /// [`ErrorKind::Store`] if they could not be saved: nothing has changed then, unless the kind is *unknown*.
     pub async fn set_tokens(&self, tokens: Tokens) -> Result<(), Error> {
         self.check()?;
-        let tokens = Tokens::new(tokens.access, tokens.refresh);
+        let tokens = tokens.trimmed();
         if tokens.refresh.is_none() {
             return Err(self.error(
                 ErrorKind::InvalidInput,
