@@ -95,6 +95,7 @@ pub struct Record {
 
 /// What stands in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(clippy::large_enum_variant, reason = "almost every record holds a chain")]
 pub enum Standing {
     /// Nothing yet: a mint is under way, or has failed.
     #[default]
