@@ -31,8 +31,13 @@ pub(crate) enum Prove {
 pub(crate) fn prove(what: &Prove) -> Result {
     match what {
         Prove::Model { quick } => model(*quick),
-        Prove::Simulate { arguments } => release("wix-visitor-simulation", arguments),
+        Prove::Simulate { arguments } => simulate(arguments),
     }
+}
+
+/// The simulation, which writes its own report.
+pub(crate) fn simulate(arguments: &[OsString]) -> Result {
+    release("wix-visitor-simulation", arguments)
 }
 
 /// The model check. Its report is written only where all is as promised.

@@ -179,6 +179,18 @@ impl Driver {
         }
     }
 
+    /// Sends no more grants, and waits for those under way and for what is being saved; whether all of it was done in time.
+    pub(crate) async fn finish(&self) -> bool {
+        self.closing.cancel();
+        self.tasks.close();
+        let bound = self.policy.lease + self.policy.save + Duration::from_secs(1);
+        tokio::select! {
+            biased;
+            () = self.tasks.wait() => true,
+            () = self.clock.sleep(bound) => false,
+        }
+    }
+
     /// One load, within the budget.
     pub(crate) async fn load(&self, entry: &Entry) -> Result<Option<Stored>, StoreError> {
         tokio::select! {

@@ -7,6 +7,7 @@ mod entry;
 mod error;
 mod events;
 mod key;
+mod last;
 mod name;
 mod policy;
 #[doc(hidden)] // open to checkers and simulations; no promise of stability

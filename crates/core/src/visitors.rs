@@ -1,7 +1,6 @@
 //! The visitors of one site.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, UnitWeighter};
@@ -16,6 +15,7 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::key::{ClientId, StoreKey};
+use crate::last::Last;
 use crate::name::Name;
 use crate::policy::Policy;
 use crate::secret::Secret;
@@ -30,7 +30,7 @@ const EVENTS: usize = 1024;
 /// Two sites in one process or on one store never see each other's visitors.
 #[derive(Clone, Debug)]
 pub struct Visitors {
-    driver: Arc<Driver>,
+    driver: Arc<Last>,
     entries: Arc<Entries>,
 }
 
@@ -104,6 +104,9 @@ impl Visitors {
     /// Ends in good order: no new grant is sent, grants under way are waited for and saved, claims not yet used are given
     /// back. Call it before `main` returns. Usable tokens are served from memory even afterwards.
     ///
+    /// Without it, the last handle that is dropped in the `main` of a multi-threaded runtime waits likewise; anywhere else, what is
+    /// under way then may be lost with its runtime, and with it a token that can be redeemed only once.
+    ///
     /// Waits for at most a lease and a save. What could not be saved until then is reported as an error; a later call tries
     /// again.
     ///
@@ -112,14 +115,7 @@ impl Visitors {
     /// [`ErrorKind::NoRuntime`] outside of a tokio runtime.
     pub async fn shutdown(&self) -> Result<(), Error> {
         runtime()?;
-        self.driver.closing.cancel();
-        self.driver.tasks.close();
-        let bound = self.driver.policy.lease + self.driver.policy.save + Duration::from_secs(1);
-        let finished = tokio::select! {
-            biased;
-            () = self.driver.tasks.wait() => true,
-            () = self.driver.clock.sleep(bound) => false,
-        };
+        let finished = self.driver.finish().await;
         let unsaved = self.entries.iter().filter(|(_, entry)| entry.is_unsaved()).count();
         if unsaved > 0 {
             return Err(Error::new(
@@ -199,6 +195,6 @@ impl VisitorsBuilder {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
-        Ok(Visitors { driver: Arc::new(driver), entries: Arc::new(entries) })
+        Ok(Visitors { driver: Last::new(driver), entries: Arc::new(entries) })
     }
 }

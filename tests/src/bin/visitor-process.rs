@@ -91,7 +91,10 @@ async fn main() -> Result<()> {
             "cart" => say(&json!({ "cart": visitor.get(CART).send().await?.json::<Value>().await?["cart"]["id"] })),
             "status" => say(&json!({ "status": status(&visitor).await? })),
             "events" => say(&json!({ "events": names(&mut events) })),
-            "return" => break,
+            "return" => {
+                say(&json!({ "returning": true }));
+                break;
+            }
             "finish" => {
                 shut_down(&site).await;
                 break;

@@ -181,7 +181,7 @@ impl VisitorProcess {
         assert!(self.ended().await.success());
     }
 
-    async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         within("the end of the process", self.child.wait()).await.unwrap()
     }
 

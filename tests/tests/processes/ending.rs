@@ -48,6 +48,30 @@ async fn a_mint_that_was_sent_before_main_returns_is_committed_by_a_shutdown() {
     assert_eq!(scene.sandbox.mints(), 1);
 }
 
+#[tokio::test]
+async fn what_was_sent_when_main_returns_is_committed_without_a_shutdown_too() {
+    for point in [Point::BeforeActing, Point::AfterActing] {
+        let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
+        let (identity, cart) = scene.expired_visitor().await;
+        let mut process = scene.start().await;
+        let gate = scene.sandbox.hold(On::Renew, point);
+        process.tell("call 1").await;
+        within("the grant", gate.arrived()).await;
+        process.tell("leave").await;
+        process.hear("left").await;
+        process.tell("return").await;
+        process.hear("returning").await;
+        gate.release();
+        assert!(process.ended().await.success());
+
+        let mut next = scene.start().await;
+        let called = next.call(1).await;
+        assert_eq!((scene.identity(&called), called.loads), (identity, 1), "{point:?}");
+        assert_eq!(next.cart().await, Some(cart));
+        assert_eq!((scene.sandbox.renewals(), scene.sandbox.mints()), (1, 1), "{point:?}: it was committed");
+    }
+}
+
 async fn no_shutdown(rotation: Rotation, point: Point) {
     let mut scene = Scene::new(rotation, Pace::HASTY);
     let (identity, cart) = scene.expired_visitor().await;
