@@ -118,7 +118,7 @@ pub(crate) struct OutputArgs {
 pub(crate) enum Command {
     /// Print a valid access token, and nothing else.
     ///
-    /// Mints a visitor where there is none, renews where that is due.
+    /// Mints a visitor where there is none. A token that still works is printed at once, and renewed then if that is due.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token {
         /// Print the whole header line, `Authorization: TOKEN`.

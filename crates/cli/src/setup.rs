@@ -62,12 +62,12 @@ impl Session {
         }
         self.target.close().await;
         closed.map_err(|error| {
-            let failure = Failure::new(Exit::Store, "unsaved", error.message());
-            match &pending {
-                Some(error) => failure.because(error),
-                None => failure,
-            }
-            .advise("free the store (`wix-visitor doctor` shows it), then run `wix-visitor status`")
+            let Some(pending) = &pending else { return error.into() };
+            let told = "new tokens could not be saved, however often it was tried, and end with this command; the store still \
+                        has those from before";
+            Failure::new(Exit::Store, "unsaved", told)
+                .because(pending)
+                .advise("free the store (`wix-visitor doctor` shows it), then run `wix-visitor renew`")
         })
     }
 }

@@ -70,7 +70,8 @@ pub enum LossReason {
     Refused,
     /// The endpoint never gave a refresh token, and the access token has ended.
     NoRefreshToken,
-    /// Another instance made a new visitor while this one's was not in the store, or no longer; the store's counts.
+    /// It was not in the store, or no longer: another instance made a new visitor, which is the one that counts; or it was gone
+    /// for longer than the policy's `put_back`.
     Superseded,
 }
 
@@ -79,7 +80,7 @@ impl fmt::Display for VisitorLost {
         let why = match self.reason {
             LossReason::Refused => "every refresh token was refused",
             LossReason::NoRefreshToken => "there was no refresh token to renew with",
-            LossReason::Superseded => "it was missing in the store when another instance needed it,",
+            LossReason::Superseded => "it was no longer in the store,",
         };
         let then = if self.replaced { "a new visitor took its place" } else { "no new one was minted" };
         write!(f, "{why} after {} renewals; {then}", self.generation)

@@ -15,6 +15,9 @@ pub enum OnRefused {
     Fail,
 }
 
+/// Longer than anything lives, and short enough to reckon with.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// The numbers of the flow. The defaults suit Wix; [`check`](Self::check) says what must fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -92,6 +95,30 @@ impl Policy {
     /// # Errors
     /// [`ErrorKind::InvalidInput`], naming the rule that does not hold.
     pub fn check(&self) -> Result<(), Error> {
+        let all = [
+            self.grant,
+            self.save,
+            self.margin,
+            self.lease,
+            self.lead,
+            self.jitter,
+            self.unusable,
+            self.wait,
+            self.keep,
+            self.keep_tombstone,
+            self.put_back,
+            self.backoff_first,
+            self.backoff_most,
+            self.retry_after_most,
+            self.doubts_over,
+            self.lifetime,
+        ];
+        if all.iter().any(|duration| *duration > LONGEST) {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "this policy cannot work: no duration may be above 100 years",
+            ));
+        }
         let rules = [
             (self.grant > Duration::ZERO && self.save > Duration::ZERO, "grant and save must be above zero"),
             (
@@ -140,6 +167,23 @@ mod tests {
     fn a_lease_shorter_than_the_work_is_refused() {
         let policy = Policy { lease: Duration::from_secs(14), ..Policy::default() };
         assert!(policy.check().unwrap_err().to_string().contains("lease"));
+    }
+
+    #[test]
+    fn a_duration_without_end_is_refused_and_never_a_panic() {
+        let changes: [fn(&mut Policy); 6] = [
+            |policy| policy.grant = Duration::MAX,
+            |policy| policy.margin = Duration::MAX,
+            |policy| policy.lease = Duration::MAX,
+            |policy| policy.keep = Duration::MAX,
+            |policy| (policy.backoff_first, policy.backoff_most) = (Duration::MAX, Duration::MAX),
+            |policy| policy.retry_after_most = Duration::MAX,
+        ];
+        for change in changes {
+            let mut policy = Policy::default();
+            change(&mut policy);
+            assert!(policy.check().unwrap_err().to_string().contains("100 years"), "{policy:?}");
+        }
     }
 
     #[test]

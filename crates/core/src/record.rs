@@ -4,6 +4,7 @@
 //! error of the store and not a token that the endpoint refuses.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,21 @@ random_id! {
     /// Names one claim.
     Nonce
 }
+random_id! {
+    /// Stands for a refresh token that need not be kept, only recognised.
+    Fingerprint
+}
+
+impl Fingerprint {
+    /// Of this token, in this lineage: elsewhere the same token has another.
+    pub fn of(token: &Secret, lineage: Lineage) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(lineage.0.to_be_bytes());
+        hash.update(token.expose().as_bytes());
+        let digest: [u8; 32] = hash.finalize().into();
+        Self(digest.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte)))
+    }
+}
 
 /// A point in a lineage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,6 +95,7 @@ pub struct Record {
 
 /// What stands in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[allow(clippy::large_enum_variant, reason = "almost every record holds a chain")]
 pub enum Standing {
     /// Nothing yet: a mint is under way, or has failed.
     #[default]
@@ -108,8 +125,29 @@ pub struct Chain {
     pub refused: bool,
     /// Refresh tokens of this lineage, kept in case the main one is refused; newest first.
     pub alternates: Vec<Alternate>,
+    /// Refresh tokens of this lineage that were replaced, as fingerprints, newest last: an old copy is known by them.
+    pub spent: Spent,
     /// Doubtful answers since the last good one.
     pub doubt: Option<Doubt>,
+}
+
+/// Refresh tokens that were replaced, newest last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Spent(Vec<Fingerprint>);
+
+impl Spent {
+    /// The most that are kept: with Wix's four hours, about five days of renewals.
+    pub const MOST: usize = 32;
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// No decision of the flow looks at them, so a checker of the flow need not tell them apart.
+impl Hash for Spent {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// A refresh token kept aside.
@@ -128,6 +166,8 @@ pub struct Doubt {
     pub count: u32,
     /// Since when, on the wall clock.
     pub since: Timestamp,
+    /// When the last one came.
+    pub last: Timestamp,
 }
 
 /// A failed grant, and the pause it asks for.
@@ -189,6 +229,21 @@ impl Chain {
     pub fn knows(&self, refresh: &Secret) -> bool {
         self.tokens.refresh.as_ref().is_some_and(|token| token.value == *refresh)
             || self.alternates.iter().any(|alternate| alternate.value == *refresh)
+    }
+
+    /// Whether this refresh token is in the chain, or was.
+    pub fn recognises(&self, refresh: &Secret) -> bool {
+        self.knows(refresh) || self.spent.0.contains(&Fingerprint::of(refresh, self.lineage))
+    }
+
+    /// Takes note of a refresh token that was replaced.
+    pub fn spend(&mut self, refresh: &Secret) {
+        let fingerprint = Fingerprint::of(refresh, self.lineage);
+        let spent = &mut self.spent.0;
+        if !spent.contains(&fingerprint) {
+            spent.drain(..(spent.len() + 1).saturating_sub(Spent::MOST));
+            spent.push(fingerprint);
+        }
     }
 
     /// Whom the chain stands for.
@@ -268,6 +323,8 @@ struct WireChain {
     refused: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     alternates: Vec<WireAlternate>,
+    #[serde(default, skip_serializing_if = "Spent::is_empty")]
+    spent: Spent,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     doubt: Option<Doubt>,
 }
@@ -317,6 +374,7 @@ pub fn encode(record: &Record) -> Vec<u8> {
                 lifetime_ms: millis(chain.lifetime),
                 refused: chain.refused,
                 alternates: chain.alternates.iter().map(aside).collect(),
+                spent: chain.spent.clone(),
                 doubt: chain.doubt,
             };
             (Some(chain.tokens.clone()), None, Some(wire))
@@ -378,6 +436,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record, StoreError> {
                 .into_iter()
                 .map(|a| Alternate { value: Secret::new(a.value), generation: a.generation })
                 .collect(),
+            spent: chain.spent,
             doubt: chain.doubt,
         }),
         _ => return Err(corrupt("its parts contradict each other")),
@@ -416,7 +475,12 @@ mod tests {
                 lifetime: Duration::from_secs(14_400),
                 refused: true,
                 alternates: vec![Alternate { value: Secret::new("aside"), generation: 11 }],
-                doubt: Some(Doubt { count: 2, since: Timestamp::from_secs(1_767_225_000) }),
+                spent: Spent(vec![Fingerprint(1), Fingerprint(u128::MAX)]),
+                doubt: Some(Doubt {
+                    count: 2,
+                    since: Timestamp::from_secs(1_767_225_000),
+                    last: Timestamp::from_secs(1_767_225_100),
+                }),
             }),
             claim: Some(Nonce(1)),
             trouble: Some(Trouble {

@@ -38,6 +38,11 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// Whether there is nothing in it but white space.
+    pub fn is_blank(&self) -> bool {
+        self.0.as_bytes().iter().all(u8::is_ascii_whitespace)
+    }
+
     /// The text as a header value that shares this allocation and is marked sensitive, or `None` if it holds a byte that
     /// no header may carry.
     pub fn to_header(&self) -> Option<HeaderValue> {

@@ -99,9 +99,19 @@ impl Tokens {
     /// Tokens of these parts.
     pub fn new(access: Option<AccessToken>, refresh: Option<RefreshToken>) -> Self {
         Self {
-            access: access.filter(|token| !token.value.is_empty()),
-            refresh: refresh.filter(|token| !token.value.is_empty()),
+            access: access.filter(|token| !token.value.is_blank()),
+            refresh: refresh.filter(|token| !token.value.is_blank()),
         }
+    }
+
+    /// The same without the white space that a token copied by hand may have brought along.
+    #[must_use]
+    pub(crate) fn trimmed(self) -> Self {
+        let trim = |token: &Secret| Secret::new(token.expose().trim());
+        Self::new(
+            self.access.map(|token| AccessToken::new(trim(&token.value), token.expires_at)),
+            self.refresh.map(|token| RefreshToken::new(trim(&token.value), token.role)),
+        )
     }
 
     /// Whom the tokens stand for; [`Role::None`] without a refresh token.
@@ -192,13 +202,14 @@ fn not_tokens(why: &str) -> Error {
 /// The token's text, and what stands beside it. A token may also stand bare, as a string.
 fn split(part: Value) -> Option<(Secret, serde_json::Map<String, Value>)> {
     match part {
-        Value::String(text) if !text.is_empty() => Some((Secret::new(text), serde_json::Map::new())),
+        Value::String(text) => Some((Secret::new(text), serde_json::Map::new())),
         Value::Object(mut fields) => match fields.remove("value") {
-            Some(Value::String(text)) if !text.is_empty() => Some((Secret::new(text), fields)),
+            Some(Value::String(text)) => Some((Secret::new(text), fields)),
             _ => None,
         },
         _ => None,
     }
+    .filter(|(token, _)| !token.is_blank())
 }
 
 /// Epoch seconds, or milliseconds where seconds would lie past the year 5000.

@@ -19,6 +19,9 @@ use crate::record::{Record, decode};
 use crate::secret::Secret;
 use crate::tokens::{Role, Tokens};
 
+/// The longest token taken from an application, in bytes. Wix's have about a thousand.
+const LONGEST_TOKEN: usize = 8 * 1024;
+
 /// An access token that may be sent now, as the value of an `Authorization` header. Cheap to clone; `Debug` redacts it.
 #[derive(Clone)]
 pub struct Authorization {
@@ -158,17 +161,21 @@ impl Visitor {
     /// Takes over the tokens given, and makes valid ones of them: the same while they are valid; a new access token while the
     /// refresh token works; new tokens once it is refused, if it is a visitor's.
     ///
-    /// Tokens of the identity that is kept here already change nothing, so that an old copy never sets it back. Without a
-    /// refresh token this is [`generate`](Self::generate).
+    /// Tokens of the identity that is kept here already change nothing, so that an old copy never sets it back; a refresh token
+    /// that was replaced is known as such for 32 renewals. Without a refresh token this is [`generate`](Self::generate).
     ///
     /// # Errors
     /// [`ErrorKind::MemberSessionEnded`] once a member's refresh token is refused; else as
     /// [`authorization`](Self::authorization).
     pub async fn generate_from(&self, given: Tokens) -> Result<Tokens, Error> {
+        let given = given.trimmed();
         if let Some(refresh) = &given.refresh {
-            let held = self.record().await?;
-            let known = held.as_ref().and_then(Record::chain).is_some_and(|chain| chain.knows(&refresh.value));
-            if !known {
+            self.check()?;
+            // Another instance may have renewed since: the store's word counts, beside what is not in it yet.
+            let held = self.entry.held().map(|held| held.record);
+            let stored = self.stored().await?;
+            let mut chains = held.iter().chain(&stored).filter_map(Record::chain);
+            if !chains.any(|chain| chain.recognises(&refresh.value)) {
                 self.set_tokens(given).await?;
             }
         }
@@ -191,17 +198,26 @@ impl Visitor {
     /// [`ErrorKind::Store`] if they could not be saved: nothing has changed then, unless the kind is *unknown*.
     pub async fn set_tokens(&self, tokens: Tokens) -> Result<(), Error> {
         self.check()?;
-        let tokens = Tokens::new(tokens.access, tokens.refresh);
+        let tokens = tokens.trimmed();
         if tokens.refresh.is_none() {
             return Err(self.error(
                 ErrorKind::InvalidInput,
                 "these tokens hold no refresh token, so they could not be kept: to drop a visitor's tokens, forget it",
             ));
         }
-        if tokens.access.as_ref().is_some_and(|token| token.value.to_header().is_none()) {
-            return Err(
-                self.error(ErrorKind::InvalidInput, "the access token holds characters that no header may carry")
-            );
+        let texts =
+            [tokens.access.as_ref().map(|token| &token.value), tokens.refresh.as_ref().map(|token| &token.value)];
+        for text in texts.into_iter().flatten() {
+            if text.to_header().is_none() {
+                return Err(
+                    self.error(ErrorKind::InvalidInput, "a token among these holds characters that no token has")
+                );
+            }
+            if text.expose().len() > LONGEST_TOKEN {
+                return Err(
+                    self.error(ErrorKind::InvalidInput, "a token among these is longer than 8 KiB, which none is")
+                );
+            }
         }
         self.driver.change(&self.entry, Intent::Set(tokens)).await
     }
@@ -253,7 +269,10 @@ impl Visitor {
             epoch: record.epoch,
             claimed: record.claim.is_some(),
             alternates: chain.map_or(0, |chain| chain.alternates.len()),
-            last_error: trouble.map(|trouble| trouble.message.clone()),
+            last_error: trouble.map(|trouble| trouble.message.clone()).or_else(|| {
+                let refused = chain.is_some_and(|chain| chain.refused && chain.candidate().is_none());
+                refused.then(|| "every refresh token was refused".to_owned())
+            }),
             paused_for: trouble.map(|t| t.until.since(now.wall).min(t.pause)).filter(|left| *left > Duration::ZERO),
             saved,
         })

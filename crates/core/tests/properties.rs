@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wix_visitor_core::protocol::reconcile::{Held, Reconciled, reconcile};
 use wix_visitor_core::record::{
-    Alternate, Chain, Doubt, Lineage, Nonce, Record, Standing, Trouble, Version, decode, encode,
+    Alternate, Chain, Doubt, Lineage, Nonce, Record, Spent, Standing, Trouble, Version, decode, encode,
 };
 use wix_visitor_core::{AccessToken, ErrorKind, Etag, Now, Policy, RefreshToken, Role, Secret, Timestamp, Tokens};
 
@@ -59,12 +59,14 @@ fn any_chain() -> impl Strategy<Value = Chain> {
     });
     let replaces = option::of((any::<u128>(), any::<u64>()))
         .prop_map(|one| one.map(|(lineage, generation)| Version { lineage: Lineage(lineage), generation }));
-    let doubt = option::of((any::<u32>(), seconds())).prop_map(|one| one.map(|(count, since)| Doubt { count, since }));
+    let doubt = option::of((any::<u32>(), seconds(), seconds()))
+        .prop_map(|one| one.map(|(count, since, last)| Doubt { count, since, last }));
+    let spent = vec(text(), 0..40);
     let place = (any::<u128>(), any::<u64>(), any::<i64>(), any::<u64>(), any::<bool>());
-    (place, access, refresh, aside, replaces, doubt).prop_map(
-        |(place, access, refresh, alternates, replaces, doubt)| {
+    (place, access, refresh, aside, replaces, doubt, spent).prop_map(
+        |(place, access, refresh, alternates, replaces, doubt, spent)| {
             let (lineage, generation, began, lifetime, refused) = place;
-            Chain {
+            let mut chain = Chain {
                 lineage: Lineage(lineage),
                 generation,
                 replaces,
@@ -73,8 +75,11 @@ fn any_chain() -> impl Strategy<Value = Chain> {
                 lifetime: Duration::from_millis(lifetime),
                 refused,
                 alternates,
+                spent: Spent::default(),
                 doubt,
-            }
+            };
+            spent.into_iter().for_each(|token| chain.spend(&Secret::new(token)));
+            chain
         },
     )
 }
@@ -138,6 +143,7 @@ fn grown(lineage: u128, generation: u64, epoch: u64, replaces: Option<Version>) 
         lifetime: Duration::from_secs(14_400),
         refused: false,
         alternates: Vec::new(),
+        spent: Spent::default(),
         doubt: None,
     };
     Record { epoch, standing: Standing::Held(chain), ..Record::default() }

@@ -117,7 +117,7 @@ fn judge_failure(asked: Asked, status: u16, body: Body<'_>, secrets: &[&str]) ->
                 tell("the app is unknown or not allowed: compare the client id with your project's settings"),
             );
         }
-        if asked == Asked::Renewal && is_refusal(status) {
+        if asked == Asked::Renewal && is_refusal(status) && said.may_be_about_the_token() {
             return if said.error.as_deref() == Some("invalid_grant") {
                 (GrantFailure::Refused, tell("the refresh token was refused"))
             } else {
@@ -153,6 +153,8 @@ struct Said {
     detail: Option<String>,
     /// `field: description` of each violation.
     violations: Vec<String>,
+    /// Whether it has Wix's `details`.
+    detailed: bool,
 }
 
 impl Said {
@@ -175,6 +177,7 @@ impl Said {
                     all.iter().map(|v| format!("{}: {}", part(v, "field"), part(v, "description"))).collect()
                 })
                 .unwrap_or_default(),
+            detailed: details.is_some_and(Value::is_object),
         };
         let oauth = said.error.is_some();
         let wix = said.message.is_some() || application.is_some_and(Value::is_object) || violations.is_some();
@@ -196,6 +199,17 @@ impl Said {
             }
         }
         words.join(": ")
+    }
+
+    /// Whether it may be the token that was rejected. Not if OAuth has a word for what it was, and it is another; nor if there
+    /// is a message alone, which is anybody's: gateways say `{"message": "Unauthorized"}`.
+    fn may_be_about_the_token(&self) -> bool {
+        const OTHER: [&str; 5] =
+            ["invalid_request", "invalid_scope", "server_error", "slow_down", "temporarily_unavailable"];
+        match self.error.as_deref() {
+            Some(error) => !OTHER.contains(&error),
+            None => self.detailed,
+        }
     }
 
     /// Whether this can never be about the tokens, on a renewal neither.
@@ -275,11 +289,11 @@ mod tests {
     #[test]
     fn a_renewal_rejected_in_one_of_the_two_shapes_is_doubtful() {
         for body in [
-            r#"{"error":"invalid_request"}"#,
-            r#"{"error":"server_error","error_description":"x"}"#,
+            r#"{"error":"access_denied"}"#,
+            r#"{"error":"invalid_token","error_description":"x"}"#,
             r#"{"error":""}"#,
-            r#"{"message":"token is dead"}"#,
-            r#"{"message":"refreshToken is not a valid GUID"}"#,
+            r#"{"message":"token is dead","details":{}}"#,
+            r#"{"message":"refreshToken is not a valid GUID","details":{}}"#,
             r#"{"details":{"applicationError":{}}}"#,
             WIX_SHAPE,
             VIOLATION,
@@ -288,6 +302,22 @@ mod tests {
                 assert_eq!(failure(Renewal, status, body), Doubtful, "{status} {body}");
             }
             for status in [402, 403, 404, 408, 409, 422, 428, 429, 500, 502, 503, 504, 302, 307, 599] {
+                assert_eq!(failure(Renewal, status, body), Transient, "{status} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_something_else_or_by_a_gateway_never_counts_against_the_token() {
+        for body in [
+            r#"{"error":"invalid_request"}"#,
+            r#"{"error":"temporarily_unavailable"}"#,
+            r#"{"error":"server_error","error_description":"x"}"#,
+            r#"{"message":"Unauthorized"}"#,
+            r#"{"message":"no such token"}"#,
+            r#"{"message":"x","details":"y"}"#,
+        ] {
+            for status in [400, 401] {
                 assert_eq!(failure(Renewal, status, body), Transient, "{status} {body}");
             }
         }
@@ -332,7 +362,7 @@ mod tests {
         ] {
             assert_eq!(failure(Mint, 400, body), Misconfigured, "{body}");
             assert_eq!(failure(Mint, 404, body), Transient, "{body}");
-            assert_eq!(failure(Renewal, 400, body), Doubtful, "{body}");
+            assert_ne!(failure(Renewal, 400, body), Misconfigured, "{body}");
         }
         let both = r#"{"error":"invalid_grant","error_description":"appId is not a valid GUID"}"#;
         assert_eq!(failure(Renewal, 400, both), Refused);

@@ -40,12 +40,12 @@ pub fn pairs() -> Vec<Vec<Fault>> {
     Fault::ALL.into_iter().enumerate().flat_map(from).collect()
 }
 
-/// Whether three instances are explored under this pair: not where what the application does at any moment meets a pause at any
-/// step, or more of the same, which makes tens of millions of states each.
-pub fn is_small(pair: &[Fault]) -> bool {
+/// Whether three instances are explored under this pair: all of them without what the application does at any moment, and with it
+/// where an endpoint rotates with a grace and nobody stands still. The rest would be tens of millions of states each.
+fn is_small(behaviour: Behaviour, pair: &[Fault]) -> bool {
     let count = |which: fn(Fault) -> bool| pair.iter().filter(|fault| which(**fault)).count();
     let intents = count(Fault::is_intent);
-    intents == 0 || (intents == 1 && count(Fault::is_pause) == 0)
+    intents == 0 || (intents == 1 && behaviour == Behaviour::Grace && count(Fault::is_pause) == 0)
 }
 
 /// All explorations of this extent, the large ones first.
@@ -91,7 +91,7 @@ pub fn configs(extent: Extent) -> Vec<Config> {
                 all.push(Config::new(behaviour, &more).among(1));
                 all.push(config.clone().from(Start::Absent));
             }
-            if full && is_small(&faults) {
+            if full && is_small(behaviour, &faults) {
                 all.push(config.among(3));
             }
         }

@@ -47,8 +47,9 @@ pub fn report(all: &[Done], rules: &[(Case, Compared)], took: Duration) -> Strin
     let _ = earned(&mut text, rules);
     text.push_str(
         "\n### What the model assumes\n\n\
-         - One to three instances share one visitor; those pairs of faults in which a sign-in or a forget meets a pause, a sleep, or \
-         one more of the two, are explored with one and two instances only.\n\
+         - One to three instances share one visitor. A fault together with a sign-in or a forget is explored with three at the \
+         endpoint that rotates with a grace only, and not together with a pause or a sleep; two of sign-in and forget with two \
+         instances only.\n\
          - A store operation is one step, and so is a grant; a pause, a sleep and a crash may come between any two.\n\
          - Somebody calls in each life of an access token, and a grace lasts until all who called have their answer. An instance \
          that crashed starts again, and asks for the same again.\n\

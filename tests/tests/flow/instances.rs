@@ -145,6 +145,31 @@ async fn a_store_that_lost_everything_gets_the_visitor_back_from_memory() {
     assert_ne!(first, Some(identity));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_visitor_that_its_store_lost_too_long_ago_is_reported_by_event_and_result() {
+    use wix_visitor_core::LossReason;
+    for (days, lost) in [(14, false), (16, true)] {
+        let site = Instance::new(Rotation::Same);
+        let moved = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let store = Switching { before: Default::default(), after: Default::default(), moved: moved.clone() };
+        let visitors =
+            wix_visitor_core::Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), store)
+                .clock(site.clock.clone())
+                .build()
+                .unwrap();
+        let mut events = visitors.events();
+        let visitor = visitors.visitor(&*site.key);
+        let first = visitor.authorization().await.unwrap();
+        moved.store(true, std::sync::atomic::Ordering::SeqCst);
+        tokio::time::sleep(hours(days * 24)).await;
+        let next = visitor.authorization().await.unwrap();
+        assert_eq!(site.identity(&next) != site.identity(&first), lost, "after {days} days");
+        assert_eq!(next.lost().map(|lost| lost.reason), lost.then_some(LossReason::Superseded));
+        let told = drain(&mut events).iter().filter(|event| matches!(event, EventKind::VisitorLost(_))).count();
+        assert_eq!(told, usize::from(lost));
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Switching {
     before: std::sync::Arc<wix_visitor_memory::MemoryStore>,

@@ -492,3 +492,23 @@ async fn two_errors_of_one_flight_are_the_same_error() {
     };
     assert_eq!(source(&a).message, source(&b).message);
 }
+
+#[tokio::test(start_paused = true)]
+async fn doubtful_answers_before_and_after_a_clock_was_set_never_count_together() {
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    let right = site.now() + hours(5);
+    site.clock.set(wix_visitor_core::Timestamp::from_secs(0));
+    site.endpoint.plan_renewals(Some(failure(GrantFailure::Doubtful)));
+    for _ in 0..6 {
+        let _ = site.visitor().renew().await;
+        tokio::time::sleep(secs(1)).await;
+    }
+    assert!(site.endpoint.grants() >= 4);
+    site.clock.set(right);
+    let _ = site.visitor().renew().await;
+    site.endpoint.plan_renewals(None);
+    tokio::time::sleep(secs(120)).await;
+    assert_eq!(site.who().await.unwrap(), identity);
+    assert_eq!(site.endpoint.mints(), 1);
+}

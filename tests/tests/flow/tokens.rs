@@ -99,3 +99,44 @@ async fn what_layers_keep_beside_a_visitor_is_shared_by_its_handles_alone() {
     assert_eq!(site.visitor().attachment::<AtomicU32>().load(Ordering::Relaxed), 7);
     assert_eq!(site.visitors.visitor("another").attachment::<AtomicU32>().load(Ordering::Relaxed), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_copy_however_old_and_on_whichever_instance_sets_a_visitor_back() {
+    for renewals in [1, 2, 5, 31] {
+        for elsewhere in [false, true] {
+            let site = Instance::new(Rotation::Strict);
+            let identity = site.who().await.unwrap();
+            let other = site.another();
+            other.who().await.unwrap(); // a snapshot that ages
+            let copy = site.visitor().tokens().await.unwrap();
+            for _ in 0..renewals {
+                site.visitor().renew().await.unwrap();
+            }
+            let asked = if elsewhere { &other } else { &site };
+            asked.visitor().generate_from(copy).await.unwrap();
+            site.expire().await;
+            for instance in [asked, &site.another()] {
+                assert_eq!(instance.who().await.unwrap(), identity, "{renewals} renewals, elsewhere: {elsewhere}");
+            }
+            assert_eq!(site.endpoint.mints(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_cannot_be_anybodys_are_refused_and_white_space_around_one_is_not_part_of_it() {
+    use wix_visitor_core::{ErrorKind, Tokens};
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    let long = "x".repeat(9_000);
+    for bad in [r#""   ""#, r#"{"value":" \n\t","role":"visitor"}"#, r#""a\u0000b\nc""#, &format!("\"{long}\"")] {
+        let tokens = Tokens::from_json(&format!(r#"{{"refreshToken":{bad}}}"#)).unwrap();
+        let error = site.visitor().set_tokens(tokens).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+    assert_eq!(site.who().await.unwrap(), identity);
+    let refresh = site.refresh_token().await;
+    let padded = format!(r#"{{"refreshToken":{{"value":" {}\n","role":"visitor"}}}}"#, refresh.expose());
+    site.visitor().set_tokens(Tokens::from_json(&padded).unwrap()).await.unwrap();
+    assert_eq!(site.who().await.unwrap(), identity);
+}

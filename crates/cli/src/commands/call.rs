@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde::de::IgnoredAny;
 use wix_visitor::{ApiResponse, Secret};
 
-use super::renew_if_due;
+use super::{is_due, renew_due};
 use crate::args::CallArgs;
 use crate::exit::{Exit, Failure};
 use crate::input;
@@ -43,7 +43,7 @@ pub(super) async fn run(args: &CallArgs, session: &Session, console: Console, ou
     }
     // Before a token is asked for: a call that cannot be made is no reason to mint or to renew.
     request.check()?;
-    renew_if_due(session, console).await?;
+    let due = is_due(session).await?;
     let mut response = request.send().await?;
     if args.include {
         out.write(&head(&response)).await?;
@@ -55,7 +55,11 @@ pub(super) async fn run(args: &CallArgs, session: &Session, console: Console, ou
         }
     }
     out.end_line().await?;
-    Ok(judge(&response, console))
+    let exit = judge(&response, console);
+    if due {
+        renew_due(session, console).await?;
+    }
+    Ok(exit)
 }
 
 fn judge(response: &ApiResponse, console: Console) -> Exit {

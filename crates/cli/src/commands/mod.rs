@@ -9,8 +9,6 @@ mod status;
 mod token;
 mod transfer;
 
-use wix_visitor::Authorization;
-
 use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -62,19 +60,18 @@ async fn perform(args: &Args, session: &Session, console: Console) -> Result<Exi
     Ok(Exit::Done)
 }
 
-/// Renews a token that still serves but is due, and waits for that: this process is too short-lived to do it meanwhile. The
-/// present token serves where the renewal fails. Nothing for any other token.
-async fn renew_if_due(session: &Session, console: Console) -> Result<Option<Authorization>, Failure> {
+/// Whether the next run is worth a renewal by this one, once its token has served: if it is due, nobody else is at it, and the
+/// last failure is not too fresh.
+async fn is_due(session: &Session) -> Result<bool, Failure> {
     let status = session.visitor.status().await?;
-    if !(status.usable && status.due) {
-        return Ok(None);
-    }
+    Ok(status.usable && status.due && !status.claimed && status.paused_for.is_none())
+}
+
+/// Renews a token that has served, and waits for that: this process is too short-lived to do it meanwhile.
+async fn renew_due(session: &Session, console: Console) -> Result<(), Failure> {
     let present = session.visitor.authorization().await?;
-    match session.visitor.renew_if(present.header()).await {
-        Ok(fresh) => Ok(Some(fresh)),
-        Err(error) => {
-            console.warning("renewal_failed", &format!("the present token serves, but could not be renewed: {error}"));
-            Ok(Some(present))
-        }
+    if let Err(error) = session.visitor.renew_if(present.header()).await {
+        console.warning("renewal_failed", &format!("the present token serves, but could not be renewed: {error}"));
     }
+    Ok(())
 }

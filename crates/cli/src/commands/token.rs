@@ -1,18 +1,28 @@
 //! `token`: a valid access token.
 
 use serde_json::json;
+use wix_visitor::Authorization;
 
-use super::renew_if_due;
+use super::{is_due, renew_due};
 use crate::exit::Failure;
 use crate::moment::absolute;
 use crate::output::{Console, Out};
 use crate::setup::Session;
 
 pub(super) async fn run(session: &Session, header: bool, console: Console, out: &mut Out) -> Result<(), Failure> {
-    let authorization = match renew_if_due(session, console).await? {
-        Some(authorization) => authorization,
-        None => session.visitor.authorization().await?,
-    };
+    let due = is_due(session).await?;
+    let authorization = session.visitor.authorization().await?;
+    print(session, header, console, out, &authorization).await?;
+    if due { renew_due(session, console).await } else { Ok(()) }
+}
+
+async fn print(
+    session: &Session,
+    header: bool,
+    console: Console,
+    out: &mut Out,
+    authorization: &Authorization,
+) -> Result<(), Failure> {
     let token = authorization.as_ref();
     if console.is_json() {
         let status = session.visitor.status().await?;

@@ -109,15 +109,36 @@ fn there_is_nothing_to_renew_or_to_export_before_the_first_token() {
 }
 
 #[test]
-fn a_token_that_is_due_is_renewed_before_it_is_handed_out() {
+fn a_token_that_is_due_is_handed_out_and_then_renewed_for_the_next_run() {
     let sandbox = sandbox();
     let user = User::of(&sandbox);
     let issued = sandbox.visitor_tokens(CLIENT_ID).unwrap();
     user.run_with(&["import"], sdk_json(&issued, "visitor", 600)).done();
     assert_eq!(user.status()["due"], true);
+    assert_eq!(user.token(), issued.access);
     assert_ne!(user.token(), issued.access);
     assert_eq!((sandbox.renewals(), sandbox.mints()), (1, 0));
     assert_eq!(user.identity(&sandbox), issued.identity);
+}
+
+#[tokio::test]
+async fn a_token_that_still_works_is_printed_while_its_renewal_hangs() {
+    use std::io::BufRead as _;
+    let sandbox = sandbox();
+    let user = User::of(&sandbox);
+    let issued = sandbox.visitor_tokens(CLIENT_ID).unwrap();
+    user.run_with(&["import"], sdk_json(&issued, "visitor", 600)).done();
+    let gate = sandbox.hold_renewals();
+    let mut child = user.start(&["token"]);
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim_end(), issued.access);
+    gate.arrived().await;
+    // A run meanwhile finds the claim taken, and does not wait for it.
+    assert_eq!(user.token(), issued.access);
+    gate.release();
+    assert!(child.wait().unwrap().success());
+    assert_ne!(user.token(), issued.access);
 }
 
 #[test]

@@ -420,7 +420,7 @@ impl Turn<'_> {
     }
 
     fn adopt(&mut self, seen: Option<Seen>) {
-        let superseded = seen.as_ref().and_then(|seen| self.superseded(&seen.record));
+        let superseded = self.superseded(seen.as_ref().map(|seen| &seen.record));
         let before = self.flight.held.as_ref().and_then(|held| held.record.version());
         let held = seen.map(|seen| Held { record: seen.record, etag: Some(seen.etag), seen: self.now });
         let after = held.as_ref().and_then(|held| held.record.version());
@@ -437,17 +437,24 @@ impl Turn<'_> {
 
     /// Whom this record takes the place of, if that is somebody whom this process has served, and neither the application's
     /// wish nor reported by whoever minted it.
-    fn superseded(&self, theirs: &Record) -> Option<VisitorLost> {
+    fn superseded(&self, theirs: Option<&Record>) -> Option<VisitorLost> {
         let held = self.flight.held.as_ref()?;
-        let (mine, theirs_chain) = (held.record.chain()?, theirs.chain()?);
+        let mine = held.record.chain()?;
         let served = !self.flight.pending.iter().any(|event| matches!(event, EventKind::Minted));
-        let silent = theirs_chain.replaces.is_none_or(|replaced| replaced.lineage != mine.lineage);
-        let lost = served && silent && mine.lineage != theirs_chain.lineage && held.record.epoch == theirs.epoch;
-        lost.then(|| VisitorLost {
+        let (lost, replaced) = match theirs.map(|theirs| (theirs, &theirs.standing)) {
+            // The store lost it too long ago for it to be put back.
+            None | Some((_, Standing::Empty)) => (true, false),
+            Some((_, Standing::Forgotten(_))) => (false, false),
+            Some((theirs, Standing::Held(chain))) => {
+                let silent = chain.replaces.is_none_or(|replaced| replaced.lineage != mine.lineage);
+                (silent && mine.lineage != chain.lineage && held.record.epoch == theirs.epoch, true)
+            }
+        };
+        (served && lost).then(|| VisitorLost {
             reason: LossReason::Superseded,
             role: mine.role(),
             generation: mine.generation,
-            replaced: true,
+            replaced,
         })
     }
 

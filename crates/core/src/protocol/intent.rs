@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 use crate::policy::Policy;
 use crate::protocol::outcome::lifetime_of;
-use crate::record::{Chain, Lineage, Record, Standing};
+use crate::record::{Chain, Lineage, Record, Spent, Standing};
 use crate::tokens::Tokens;
 
 /// What the application wants.
@@ -37,6 +37,7 @@ pub fn intended(
             lifetime: lifetime_of(tokens, now, policy),
             refused: false,
             alternates: Vec::new(),
+            spent: Spent::default(),
             doubt: None,
         }),
     };

@@ -7,12 +7,15 @@ use crate::endpoint::{GrantError, GrantFailure, GrantReply};
 use crate::error::{Error, ErrorKind};
 use crate::policy::Policy;
 use crate::protocol::schedule::Schedule;
-use crate::record::{Chain, Doubt, Lineage, Record, Standing, Trouble};
+use crate::record::{Chain, Doubt, Lineage, Record, Spent, Standing, Trouble};
 use crate::secret::Secret;
 use crate::tokens::{AccessToken, RefreshToken, Role, Tokens, payload};
 
 /// No token lives longer than this, whatever a reply says.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// How far apart doubtful answers may lie and still count together.
+const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a reply makes of a record, and how many alternates found no room in it.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub fn renewed(claimed: &Record, used: &Secret, reply: &GrantReply, now: Timesta
         ..old.clone()
     };
     let dropped = chain.keep_aside(old.refresh_tokens());
+    let replaced = [Some(used), old.tokens.refresh.as_ref().map(|token| &token.value)];
+    replaced.into_iter().flatten().for_each(|token| chain.spend(token));
     Settled { record: committed(claimed, chain, now, policy), dropped }
 }
 
@@ -57,6 +62,7 @@ pub fn minted(claimed: &Record, reply: &GrantReply, lineage: Lineage, now: Times
         lifetime,
         refused: false,
         alternates: Vec::new(),
+        spent: Spent::default(),
         doubt: None,
     };
     Settled { record: committed(claimed, chain, now, policy), dropped: 0 }
@@ -141,9 +147,10 @@ fn trouble(
 
 /// The count of doubtful answers, with one more.
 fn doubted(doubt: Option<Doubt>, now: Timestamp) -> Doubt {
-    // A clock that was set back starts the count's time anew, never ends it early.
-    let since = doubt.map(|doubt| doubt.since).filter(|since| *since <= now).unwrap_or(now);
-    Doubt { count: doubt.map_or(0, |doubt| doubt.count).saturating_add(1), since }
+    // A clock that was set, back or far ahead, starts the count anew, never ends it early.
+    let doubt = doubt.filter(|doubt| doubt.last <= now && now.since(doubt.last) <= LONGEST_DOUBT);
+    let (count, since) = doubt.map_or((0, now), |doubt| (doubt.count, doubt.since));
+    Doubt { count: count.saturating_add(1), since, last: now }
 }
 
 /// Whether one more doubtful answer makes a refusal of it.
@@ -284,6 +291,7 @@ mod tests {
             record = troubled(&record, &doubtful, 0, now, &policy);
         }
         assert!(!is_refusal(&record, Timestamp::from_secs(-1_000), &policy), "a clock set back proves nothing");
+        assert!(!is_refusal(&record, Timestamp::from_secs(10_000_000), &policy), "nor does one set far ahead");
     }
 
     #[test]

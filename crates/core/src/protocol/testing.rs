@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::{Now, Timestamp};
 use crate::protocol::reconcile::Held;
-use crate::record::{Alternate, Chain, Lineage, Record, Standing};
+use crate::record::{Alternate, Chain, Lineage, Record, Spent, Standing};
 use crate::secret::Secret;
 use crate::store::Etag;
 use crate::tokens::{AccessToken, RefreshToken, Role, Tokens};
@@ -46,6 +46,7 @@ pub(crate) fn chain(lineage: u128, generation: u64, expires_at: impl Moment, lif
         lifetime,
         refused: false,
         alternates: Vec::new(),
+        spent: Spent::default(),
         doubt: None,
     }
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use wix_visitor_core::StoreError;
+use wix_visitor_core::{StoreError, StoreErrorKind};
 
-use crate::error::{from_io, misconfigured};
+use crate::error::{error, from_io, misconfigured};
 
 /// A file that is there, is ours, and may be opened.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ impl Place {
             check_file(Path::new(&side), suffix.is_empty())?;
         }
         check_rights(&path)?;
+        check_length(&path)?;
         let file = FileId::of(&path).map_err(|e| from_io("look at", &path, e))?;
         Ok(Self { path, file })
     }
@@ -124,6 +125,19 @@ fn check_file(path: &Path, must_exist: bool) -> Result<(), StoreError> {
         )));
     }
     private::close_to_others(path, &found).map_err(|e| from_io("make private", path, e))
+}
+
+/// SQLite takes a file of a byte or so for an empty database, and would make one of it.
+fn check_length(path: &Path) -> Result<(), StoreError> {
+    let length = fs::metadata(path).map_err(|e| from_io("look at", path, e))?.len();
+    if (1..100).contains(&length) {
+        let message = format!(
+            "{} is not an SQLite database; it was left as it is, move it away or choose another path",
+            path.display()
+        );
+        return Err(error(StoreErrorKind::Corrupt, message));
+    }
+    Ok(())
 }
 
 fn check_rights(path: &Path) -> Result<(), StoreError> {

@@ -38,7 +38,9 @@ async fn one_record(path: &Path) -> Stored {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_corrupt_and_left_as_it_is() {
     let directory = tempdir().unwrap();
-    for (name, content) in [("short", b"hello".to_vec()), ("long", b"not a database ".repeat(1000))] {
+    for (name, content) in
+        [("one", b"x".to_vec()), ("short", b"hello".to_vec()), ("long", b"not a database ".repeat(1000))]
+    {
         let path = directory.path().join(name);
         fs::write(&path, &content).unwrap();
         refused(&path, StoreErrorKind::Corrupt, "not an SQLite database").await;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wix_visitor_core::protocol::flight::{Goal, Seen};
-use wix_visitor_core::record::{Chain, Lineage, Record, Standing};
+use wix_visitor_core::record::{Chain, Lineage, Record, Spent, Standing};
 use wix_visitor_core::{AccessToken, Grant, Now, Policy, RefreshToken, Role, Secret, Timestamp, Tokens};
 
 use crate::model::canon::Canon;
@@ -137,6 +137,7 @@ impl World {
                 lifetime: Duration::from_secs(config.life),
                 refused: false,
                 alternates: Vec::new(),
+                spent: Spent::default(),
                 doubt: None,
             };
             let etag = wix_visitor_core::Etag::from_bits(world.draw());
