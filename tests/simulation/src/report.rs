@@ -105,7 +105,11 @@ impl Run {
             out,
             "\n**{lost} visitors lost, {mixed} identities mixed, {leaked} secrets printed**; {returned} forgotten and back, \
              {unserved} not served in the end, {unkept} not in the store. Seeds in which everything holds: {} of {}. New visitors \
-             that were served before the store could be reached, and gave way to another instance's: {}.",
+             that were served before the store could be reached, and gave way to another instance's: {}.\n\n\
+             What is taken for granted: where a spent token works for a while only, somebody renews within that while after it \
+             was spent in vain, and within half an hour with a single-use one; a pause is no longer than that; a failover takes \
+             back neither a visitor's first record, which nobody else knows, nor what the application did together with every \
+             process that was told of it.",
             thousands(totals.clean),
             thousands(totals.runs),
             thousands(totals.given_up),
@@ -115,7 +119,13 @@ impl Run {
     fn losses(&self, out: &mut String) -> std::fmt::Result {
         let totals = &self.totals;
         let lost: u64 = totals.losses.iter().flatten().map(|(_, lost)| lost).sum();
-        writeln!(out, "\n{} of {} visitors were lost:\n", thousands(lost), thousands(totals.judged))?;
+        writeln!(
+            out,
+            "\n{} of {} visitors were lost. A failover may take back a visitor's first record here, too; so a few are lost by it \
+             alone.\n",
+            thousands(lost),
+            thousands(totals.judged)
+        )?;
         let heads: Vec<_> = Behaviour::ALL[1..].iter().map(|behaviour| behaviour.name()).collect();
         writeln!(out, "| faults that met | {} |\n| --- | ---: | ---: | ---: |", heads.join(" | "))?;
         let mut rows: Vec<usize> = (0..64).collect();
