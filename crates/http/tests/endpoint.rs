@@ -270,7 +270,7 @@ async fn the_classes_reach_the_flow_with_status_request_id_and_patience() {
     assert_eq!(error.request_id.as_deref(), Some("1699.42"));
     assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
 
-    let error = failure(|| answer("400 Bad Request", headers, r#"{"message":"no"}"#)).await;
+    let error = failure(|| answer("400 Bad Request", headers, r#"{"message":"no","details":{}}"#)).await;
     assert_eq!(error.failure, GrantFailure::Doubtful);
     let error = failure(|| answer("401 Unauthorized", headers, r#"{"error":"invalid_client"}"#)).await;
     assert_eq!(error.failure, GrantFailure::Misconfigured);
