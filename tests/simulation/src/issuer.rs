@@ -70,6 +70,11 @@ impl Issuer {
         Self { site, seed, families: Vec::new(), asked: Asked::default() }
     }
 
+    /// For how long access tokens live.
+    pub fn life(&self) -> Millis {
+        self.site.life
+    }
+
     /// An identity.
     pub fn family(&self, family: usize) -> Option<&Family> {
         self.families.get(family)

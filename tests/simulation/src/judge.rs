@@ -52,6 +52,8 @@ enum Rightful {
 struct Case {
     lineages: Vec<(Lineage, Option<usize>)>,
     rightful: Rightful,
+    /// Since when.
+    since: Millis,
     /// The first family served since the application last did something.
     first: Option<usize>,
     deeds: u32,
@@ -154,6 +156,7 @@ impl Judge {
         let deed = family.is_none_or(|family| issuer.family(family).is_some_and(|family| family.member));
         if deed {
             case.rightful = family.map_or(Rightful::Forgotten, Rightful::Family);
+            case.since = now;
             (case.first, case.deeds, case.epoch) = (None, case.deeds + 1, record.epoch);
             if family.is_some() {
                 case.forgot.clear();
@@ -162,7 +165,7 @@ impl Judge {
             && matches!(case.rightful, Rightful::Unborn | Rightful::Forgotten)
             && record.epoch >= case.epoch
         {
-            case.rightful = Rightful::Family(family);
+            (case.rightful, case.since) = (Rightful::Family(family), now);
         }
     }
 
@@ -221,11 +224,16 @@ impl Judge {
 
     /// The end of an episode: whether this visitor is well. `kept` is what the store holds.
     pub fn close(&mut self, visitor: usize, kept: Option<&Record>, issuer: &Issuer, now: Millis) {
+        let life = issuer.life();
         let Some(case) = self.cases.get_mut(visitor) else { return };
         let (last, touched, first) =
             (std::mem::take(&mut case.last), std::mem::take(&mut case.touched), case.first.take());
         let deeds = std::mem::take(&mut case.deeds);
         let rightful = case.rightful;
+        // A token from before is served to its end on instances that have no reason to look at the store.
+        let since = case.since;
+        let earlier = |family: usize| issuer.family(family).is_some_and(|family| family.born <= since);
+        let late = now.saturating_sub(since) < life;
         if last.is_empty() {
             return;
         }
@@ -235,6 +243,7 @@ impl Judge {
         for (node, served) in &last {
             match (served, rightful) {
                 (Ok(family), Rightful::Family(own)) if *family == own => {}
+                (Ok(family), _) if late && earlier(*family) => {}
                 (Ok(family), _) => {
                     actual = Some(*family);
                     let forgotten = matches!(rightful, Rightful::Family(own)
