@@ -1,6 +1,5 @@
 //! What happens when the last handle on a site goes.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::thread;
 
@@ -9,22 +8,14 @@ use tokio::task;
 
 use crate::driver::Driver;
 
-/// What all handles on a site share. When the last of them goes with `main`, and nobody called `shutdown`, it ends the site in
-/// good order: a grant that was sent is waited for and saved.
+/// What all handles on a site share, those on its visitors not among them. When the last goes with `main`, and nobody called
+/// `shutdown`, it ends the site in good order: a grant that was sent is waited for and saved.
 #[derive(Debug)]
 pub(crate) struct Last(Arc<Driver>);
 
 impl Last {
-    pub(crate) fn new(driver: Driver) -> Arc<Self> {
-        Arc::new(Self(Arc::new(driver)))
-    }
-}
-
-impl Deref for Last {
-    type Target = Arc<Driver>;
-
-    fn deref(&self) -> &Arc<Driver> {
-        &self.0
+    pub(crate) fn new(driver: Arc<Driver>) -> Self {
+        Self(driver)
     }
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::clock::Timestamp;
-use crate::driver::{Boarded, half_way, runtime};
+use crate::driver::{Boarded, Driver, half_way, runtime};
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::events::VisitorLost;
 use crate::key::VisitorId;
-use crate::last::Last;
 use crate::protocol::flight::Goal;
 use crate::protocol::intent::Intent;
 use crate::protocol::reconcile::Held;
@@ -96,12 +95,12 @@ pub struct Status {
 /// kept.
 #[derive(Clone, Debug)]
 pub struct Visitor {
-    driver: Arc<Last>,
+    driver: Arc<Driver>,
     entry: Arc<Entry>,
 }
 
 impl Visitor {
-    pub(crate) fn new(driver: Arc<Last>, entry: Arc<Entry>) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, entry: Arc<Entry>) -> Self {
         Self { driver, entry }
     }
 

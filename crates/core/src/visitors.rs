@@ -30,8 +30,10 @@ const EVENTS: usize = 1024;
 /// Two sites in one process or on one store never see each other's visitors.
 #[derive(Clone, Debug)]
 pub struct Visitors {
-    driver: Arc<Last>,
+    driver: Arc<Driver>,
     entries: Arc<Entries>,
+    /// Only for what happens when it is dropped.
+    _last: Arc<Last>,
 }
 
 type Entries = Cache<Name, Arc<Entry>, UnitWeighter, foldhash::fast::RandomState, InUse>;
@@ -195,6 +197,7 @@ impl VisitorsBuilder {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
-        Ok(Visitors { driver: Last::new(driver), entries: Arc::new(entries) })
+        let driver = Arc::new(driver);
+        Ok(Visitors { _last: Arc::new(Last::new(Arc::clone(&driver))), driver, entries: Arc::new(entries) })
     }
 }
