@@ -14,9 +14,10 @@ use tokio::sync::watch;
 use crate::error::Error;
 use crate::key::{StoreKey, VisitorId};
 use crate::policy::Policy;
-use crate::protocol::flight::{Landing, Watch};
+use crate::protocol::flight::Landing;
 use crate::protocol::reconcile::Held;
 use crate::protocol::schedule::Schedule;
+use crate::protocol::watch::Watch;
 use crate::record::Version;
 
 /// This process's copy of a visitor's record, ready to serve from.

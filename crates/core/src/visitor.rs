@@ -171,11 +171,10 @@ impl Visitor {
         let given = given.trimmed();
         if let Some(refresh) = &given.refresh {
             self.check()?;
-            // Another instance may have renewed since: the store's word counts, beside what is not in it yet.
-            let held = self.entry.held().map(|held| held.record);
-            let stored = self.stored().await?;
-            let mut chains = held.iter().chain(&stored).filter_map(Record::chain);
-            if !chains.any(|chain| chain.recognises(&refresh.value)) {
+            let knows = |record: &Record| record.chain().is_some_and(|chain| chain.recognises(&refresh.value));
+            let held = self.entry.held().is_some_and(|held| knows(&held.record));
+            // Another instance may have renewed since: before tokens count as a stranger's, the store is asked.
+            if !held && !self.stored().await?.is_some_and(|record| knows(&record)) {
                 self.set_tokens(given).await?;
             }
         }

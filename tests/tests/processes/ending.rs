@@ -5,8 +5,8 @@ use wix_visitor_testkit::sandbox::{On, Point, Rotation};
 use crate::child::{Pace, within};
 use crate::scene::{GRACE, Scene};
 
-#[tokio::test]
-async fn what_was_sent_before_main_returns_is_committed_by_a_shutdown() {
+/// A program leaves while its renewal is on its way, with or without a shutdown; what was sent is to be in the store.
+async fn leaves_and_commits(shuts_down: bool) {
     for point in [Point::BeforeActing, Point::AfterActing] {
         let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
         let (identity, cart) = scene.expired_visitor().await;
@@ -17,9 +17,16 @@ async fn what_was_sent_before_main_returns_is_committed_by_a_shutdown() {
         // Nobody waits for it any more.
         process.tell("leave").await;
         process.hear("left").await;
-        process.begin_to_finish().await;
-        gate.release();
-        process.finished().await;
+        if shuts_down {
+            process.begin_to_finish().await;
+            gate.release();
+            process.finished().await;
+        } else {
+            process.tell("return").await;
+            process.hear("returning").await;
+            gate.release();
+            assert!(process.ended().await.success());
+        }
 
         let mut next = scene.start().await;
         let called = next.call(1).await;
@@ -27,6 +34,16 @@ async fn what_was_sent_before_main_returns_is_committed_by_a_shutdown() {
         assert_eq!(next.cart().await, Some(cart));
         assert_eq!((scene.sandbox.renewals(), scene.sandbox.mints()), (1, 1), "{point:?}: it was committed");
     }
+}
+
+#[tokio::test]
+async fn what_was_sent_before_main_returns_is_committed_by_a_shutdown() {
+    leaves_and_commits(true).await;
+}
+
+#[tokio::test]
+async fn what_was_sent_when_main_returns_is_committed_without_a_shutdown_too() {
+    leaves_and_commits(false).await;
 }
 
 #[tokio::test]
@@ -46,30 +63,6 @@ async fn a_mint_that_was_sent_before_main_returns_is_committed_by_a_shutdown() {
     let called = next.call(1).await;
     assert_eq!((called.failed.len(), called.loads), (0, 1), "it was committed: {called:?}");
     assert_eq!(scene.sandbox.mints(), 1);
-}
-
-#[tokio::test]
-async fn what_was_sent_when_main_returns_is_committed_without_a_shutdown_too() {
-    for point in [Point::BeforeActing, Point::AfterActing] {
-        let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
-        let (identity, cart) = scene.expired_visitor().await;
-        let mut process = scene.start().await;
-        let gate = scene.sandbox.hold(On::Renew, point);
-        process.tell("call 1").await;
-        within("the grant", gate.arrived()).await;
-        process.tell("leave").await;
-        process.hear("left").await;
-        process.tell("return").await;
-        process.hear("returning").await;
-        gate.release();
-        assert!(process.ended().await.success());
-
-        let mut next = scene.start().await;
-        let called = next.call(1).await;
-        assert_eq!((scene.identity(&called), called.loads), (identity, 1), "{point:?}");
-        assert_eq!(next.cart().await, Some(cart));
-        assert_eq!((scene.sandbox.renewals(), scene.sandbox.mints()), (1, 1), "{point:?}: it was committed");
-    }
 }
 
 async fn no_shutdown(rotation: Rotation, point: Point) {

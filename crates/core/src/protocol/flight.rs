@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use crate::clock::{Now, Timestamp};
+use crate::clock::Now;
 use crate::endpoint::{Grant, GrantError, GrantFailure, GrantReply};
 use crate::error::{Error, ErrorKind, StoreError};
 use crate::events::{EventKind, LossReason, VisitorLost};
@@ -17,6 +17,7 @@ use crate::protocol::elapsed;
 use crate::protocol::outcome;
 use crate::protocol::reconcile::{Held, Reconciled, reconcile};
 use crate::protocol::schedule::Schedule;
+use crate::protocol::watch::Watch;
 use crate::record::{Chain, Lineage, Nonce, Record, Standing, Version};
 use crate::secret::Secret;
 use crate::store::Etag;
@@ -121,41 +122,6 @@ pub struct Step {
     pub action: Action,
 }
 
-/// What one process has watched of others, across flights.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Watch {
-    claim: Option<(Nonce, Duration)>,
-    trouble: Option<(Timestamp, Duration)>,
-    /// When the pause after this process's own last failure is over, on its monotonic clock.
-    rested: Duration,
-}
-
-impl Watch {
-    /// Since when, on the monotonic clock, this nonce has been standing there.
-    fn claim(&mut self, nonce: Nonce, now: Duration) -> Duration {
-        match self.claim {
-            Some((watched, since)) if watched == nonce => since,
-            _ => self.claim.insert((nonce, now)).1,
-        }
-    }
-
-    /// How much is left of a pause. Whoever wrote it may have another clock, so it never lasts longer than the pause itself
-    /// from the moment it was first seen; and one that lies too far ahead to be true says nothing, lest processes too short-lived
-    /// to watch it wait for a clock that was wrong. The pause after a failure of one's own is kept whatever the record says.
-    fn pause(&mut self, until: Timestamp, pause: Duration, now: Now) -> Duration {
-        let ahead = until.since(now.wall);
-        let watched = match self.trouble {
-            Some((watched, since)) if watched == until => now.monotonic.saturating_sub(since),
-            _ if ahead > pause + CLOCKS_APART => pause,
-            _ => {
-                self.trouble = Some((until, now.monotonic));
-                Duration::ZERO
-            }
-        };
-        ahead.min(pause.saturating_sub(watched)).max(self.rested.saturating_sub(now.monotonic))
-    }
-}
-
 #[derive(Clone, Debug)]
 enum Phase {
     Start,
@@ -185,8 +151,6 @@ const POLL_FIRST: Duration = Duration::from_millis(50);
 const POLL_MOST: Duration = Duration::from_millis(1_000);
 /// How many swaps in a row may conflict before a pause.
 const CONFLICTS: u32 = 16;
-/// How far apart the clocks of machines in good order may be.
-const CLOCKS_APART: Duration = Duration::from_secs(60);
 /// How often a claim is taken anew because the store was too slow for its lease.
 const CLAIMS: u32 = 3;
 

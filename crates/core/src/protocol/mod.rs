@@ -16,6 +16,7 @@
 //! * [`outcome`] - what a reply, or a failure, makes of a record
 //! * [`reconcile`] - which of two records counts
 //! * [`intent`] - what *set tokens* and *forget* write
+//! * [`watch`] - how long other holders' claims and pauses have stood
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub mod reconcile;
 pub mod schedule;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod watch;
 
 /// How much time has passed, on whichever clock saw more of it: the monotonic one may stand still while the machine sleeps,
 /// the other may be set back.

@@ -69,10 +69,9 @@ fn full(path: impl fmt::Display) -> String {
     format!("the disk of {path} is full: make room and try again; what is kept there is unharmed")
 }
 
-/// Whether it says that there is no room on the disk.
+/// Whether a write found no room on the disk. Not where the log's index found none: by then a commit may be in the log.
 pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
-        || error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// An error of the file system, met while `doing` something to a path.

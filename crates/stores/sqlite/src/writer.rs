@@ -212,8 +212,9 @@ struct CommitFailure {
 
 impl CommitFailure {
     fn new(db: &Database, e: rusqlite::Error) -> Self {
-        // A commit first appends to the log, the mark that makes it valid last. A lock stops it before that mark. Anything else may come after it, say from the wait for the disk: this process then takes the transaction
-        // back, but a crash before the next write would have the log replayed, mark and all.
+        // A commit first appends to the log, the mark that makes it valid last. A lock stops it before that mark; a full disk, too,
+        // and does not come here. Anything else may come after it, say from the wait for the disk: this process then takes the
+        // transaction back, but a crash before the next write would have the log replayed, mark and all.
         let before_the_mark = is_busy(&e);
         let others = db.fail(e);
         let written = if before_the_mark {

@@ -6,10 +6,11 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wix_visitor_core::protocol::flight::{Flight, Goal, Seen, Swap, Watch};
+use wix_visitor_core::protocol::flight::{Flight, Goal, Seen, Swap};
 use wix_visitor_core::protocol::intent::Intent;
 use wix_visitor_core::protocol::reconcile::Held;
 use wix_visitor_core::protocol::schedule::Schedule;
+use wix_visitor_core::protocol::watch::Watch;
 use wix_visitor_core::record::Lineage;
 use wix_visitor_core::{Etag, Grant, Now, Policy, Secret};
 
