@@ -21,10 +21,13 @@ impl World {
         tokio::spawn(async move {
             sleep_until(world.at(call.at)).await;
             while world.now() < until {
-                if let Some(station) = world.station(call.node)
-                    && world.carry_out(call, station, false).await
-                {
-                    return;
+                if let Some(station) = world.station(call.node) {
+                    let machine = Arc::clone(&station.machine);
+                    tokio::select! {
+                        biased;
+                        () = machine.ended() => {}
+                        served = world.carry_out(call, station, false) => if served { return },
+                    }
                 }
                 sleep(Duration::from_secs(30)).await;
             }

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use wix_visitor_core::{Clock, Entropy, Timestamp, async_trait};
 
@@ -25,6 +26,7 @@ pub struct Machine {
     start: Instant,
     began: Millis,
     dead: AtomicBool,
+    death: Notify,
     still_until: AtomicU64,
     /// How far the wall clock is off.
     skew: AtomicI64,
@@ -46,6 +48,7 @@ impl Machine {
             start,
             began: 0,
             dead: AtomicBool::new(false),
+            death: Notify::new(),
             still_until: AtomicU64::new(0),
             skew: AtomicI64::new(skew),
             slept: AtomicU64::new(0),
@@ -69,6 +72,15 @@ impl Machine {
     /// Ends it.
     pub fn kill(&self) {
         self.dead.store(true, Ordering::Relaxed);
+        self.death.notify_waiters();
+    }
+
+    /// Returns once it has ended.
+    pub async fn ended(&self) {
+        let death = self.death.notified();
+        if !self.is_dead() {
+            death.await;
+        }
     }
 
     /// Makes it stand still from now on for so long; asleep, its monotonic clock does too.

@@ -59,12 +59,18 @@ impl World {
         }
     }
 
-    /// With an endpoint that does not take a spent token for ever, somebody has to renew soon after one was spent in vain.
+    /// With an endpoint that does not take a spent token for ever, somebody has to renew soon after one was spent in vain: nothing
+    /// stands in the way of that once half of the time is over.
     pub fn follow_up(self: &Arc<Self>, visitor: Option<usize>) {
         let site = self.plan.site;
         let Some(visitor) = visitor.filter(|_| site.behaviour != Behaviour::Static) else { return };
         let (now, within) = (self.now(), site.within());
         let mut chance = Chance::of(&[self.plan.seed, as_u64(visitor), now]);
+        if let Some(spared) = self.state().spared.get_mut(visitor)
+            && spared.1 <= now
+        {
+            *spared = (now + within / 2, now + within);
+        }
         let homes: Vec<usize> = self.plan.homes(visitor).collect();
         for node in homes {
             let at = now + within * chance.between(10, 60) / 100;

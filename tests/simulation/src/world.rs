@@ -112,6 +112,8 @@ pub struct State {
     pub crashes: bool,
     /// Visitors of whom the store has lost something that the application did in this episode.
     pub deed_lost: Vec<usize>,
+    /// From when until when no fault strikes a visitor of whom a token was spent in vain.
+    pub spared: Vec<(Millis, Millis)>,
     /// Callers that are at it.
     pub turns: Turns,
     /// The instances.
@@ -168,6 +170,7 @@ impl World {
             cut_off: vec![0; plan.nodes.len()],
             crashes: false,
             deed_lost: Vec::new(),
+            spared: vec![(0, 0); count],
             turns: Turns::default(),
             stations: plan.nodes.iter().map(|_| None).collect(),
             trace: 0,
@@ -302,7 +305,8 @@ impl World {
         let fits =
             |strike: &&mut Strike| strike.visitor == visitor && strike.at <= now && op.is_struck_by(strike.fault);
         let mut strike = None;
-        if let Some(waiting) = state.armed.iter_mut().find(fits) {
+        let spared = state.spared.get(visitor).is_some_and(|(from, until)| (*from..*until).contains(&now));
+        if !spared && let Some(waiting) = state.armed.iter_mut().find(fits) {
             if waiting.skip == 0 {
                 strike = Some(*waiting);
             } else {

@@ -128,6 +128,22 @@ async fn clocks_far_apart_share_no_pause_but_each_process_keeps_to_it() {
     assert!(grants <= 40, "{grants} grants in 600 s");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_machine_slept_through_is_over() {
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    let busy = GrantError::new(GrantFailure::Transient, "busy").with_retry_after(Some(secs(1800)));
+    site.endpoint.plan(Plan::Fail(busy));
+    site.who().await.unwrap_err();
+    tokio::time::sleep(secs(60)).await;
+    site.who().await.unwrap_err();
+    // Asleep, only the wall clock goes on.
+    site.clock.jump(hours(2));
+    assert_eq!(site.who().await.unwrap(), identity);
+    assert_eq!(site.endpoint.mints(), 1);
+}
+
 /// An endpoint whose reply is there after a second, for a client that still has to take it off its connection.
 #[derive(Debug)]
 struct Unhurried(FakeEndpoint);

@@ -629,7 +629,7 @@ impl Turn<'_> {
         let jitter = u64::try_from((self.draw)() & u128::from(u64::MAX)).unwrap_or(0);
         let mut record = outcome::troubled(&claim.record, error, jitter, self.now.wall, &policy);
         let pause = record.trouble.as_ref().map(|trouble| trouble.pause);
-        self.flight.watch.rested = self.now.monotonic + pause.unwrap_or_default();
+        self.flight.watch.rest(pause.unwrap_or_default(), self.now);
         let unanswered = error.failure == GrantFailure::Unknown;
         if unanswered {
             // The request may yet act: the claim runs out by itself, so that the next grant comes after it.
