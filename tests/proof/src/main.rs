@@ -13,6 +13,9 @@ use wix_visitor_proof::model::{Behaviour, Call, Config, Fault, Finding, Start, e
 use wix_visitor_proof::promise::forbidden;
 use wix_visitor_proof::{report::report, rules};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How often progress is told.
 const TELL: Duration = Duration::from_secs(10);
 
