@@ -1,5 +1,7 @@
 //! The store against the whole contract, on memory: what the public suite of the testkit asks of every store.
 
+#![allow(clippy::unwrap_used)] // the fixture too is a test
+
 use std::sync::Arc;
 
 use custom_store::ObjectTokens;

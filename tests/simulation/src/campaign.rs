@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::draft::draft;
-use crate::flaw::Flaw;
+use crate::plan::draft::draft;
+use crate::plan::flaw::Flaw;
 use crate::plan::{Campaign, Plan};
 use crate::run::{Scrutiny, run};
-use crate::totals::Totals;
+use crate::verdict::totals::Totals;
 
 /// How many seeds in a row one thread takes.
 const CHUNK: u64 = 50;

@@ -1,31 +1,17 @@
 //! The simulation: core's real flow on a whole fleet, with time, network, store and endpoint simulated, and faults of all kinds.
 //!
-//! * [`draft`] - a plan out of a seed
-//! * [`plan`] - what is decided before a run
+//! * [`plan`] - what is decided before a run, out of a seed; and the least of a failing plan that still fails
+//! * [`world`] - what all instances share: the store, the endpoint, and the faults that wait for their moment
+//! * [`fleet`] - the instances: their machines, what they see of the world, and who calls them
 //! * [`run`] - one run, from the first call to the last verdict
-//! * [`judge`] - who is who, and whether that is what is served
-//! * [`seam`] - what an instance sees of store and endpoint
-//! * [`shrink`] - the least of a failing plan that still fails
+//! * [`verdict`] - who is who, and whether that is what is served; in numbers and in words
+//! * [`campaign`] - many seeds, on all processors
+//! * [`outage`] - a dead endpoint, and very many visitors
 
-pub mod calls;
 pub mod campaign;
-pub mod chance;
-pub mod disturb;
-pub mod draft;
-pub mod fault;
-pub mod flaw;
-pub mod issuer;
-pub mod judge;
-pub mod machine;
+pub mod fleet;
 pub mod outage;
 pub mod plan;
-pub mod report;
 pub mod run;
-pub mod seam;
-pub mod shelf;
-pub mod shrink;
-pub mod strikes;
-pub mod told;
-pub mod totals;
-pub mod turns;
+pub mod verdict;
 pub mod world;

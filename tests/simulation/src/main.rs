@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use wix_visitor_simulation::campaign::campaign;
-use wix_visitor_simulation::draft::draft;
 use wix_visitor_simulation::outage::outage;
+use wix_visitor_simulation::plan::draft::draft;
+use wix_visitor_simulation::plan::shrink::shrink;
 use wix_visitor_simulation::plan::{Campaign, HOUR, Plan};
-use wix_visitor_simulation::report::{self, Run};
 use wix_visitor_simulation::run::{Scrutiny, run};
-use wix_visitor_simulation::shrink::shrink;
+use wix_visitor_simulation::verdict::report::{self, Run};
 
 /// Where the report goes.
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guarantees.md");

@@ -8,7 +8,7 @@ use tokio::time::{sleep, sleep_until};
 use wix_visitor_core::Policy;
 use wix_visitor_core::record::decode;
 
-use crate::chance::Chance;
+use crate::plan::chance::Chance;
 use crate::plan::{Behaviour, Call, Campaign, HOUR, MINUTE, Millis, Node, Plan, SECOND, Site, Wish};
 use crate::world::{State, World, as_u64};
 

@@ -7,11 +7,11 @@ use tokio::runtime::Builder;
 use tokio::time::{sleep, sleep_until};
 use wix_visitor_core::record::decode;
 
-use crate::chance::{Chance, mix};
-use crate::fault::Fault;
-use crate::issuer::Asked;
-use crate::judge::{Breach, Finding};
+use crate::plan::chance::{Chance, mix};
+use crate::plan::fault::Fault;
 use crate::plan::{Call, Disturbance, Episode, MINUTE, Millis, Plan, Wish};
+use crate::verdict::judge::{Breach, Finding};
+use crate::world::issuer::Asked;
 use crate::world::{Station, Told, World, as_u64, leaks};
 
 /// What a run came to.

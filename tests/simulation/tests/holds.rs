@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use wix_visitor_simulation::campaign::campaign;
-use wix_visitor_simulation::draft::draft;
-use wix_visitor_simulation::fault::Fault;
 use wix_visitor_simulation::outage::outage;
+use wix_visitor_simulation::plan::draft::draft;
+use wix_visitor_simulation::plan::fault::Fault;
 use wix_visitor_simulation::plan::{Behaviour, Campaign, HOUR};
 use wix_visitor_simulation::run::{Scrutiny, run};
 
@@ -30,7 +30,7 @@ fn faults_that_may_not_meet_lose_visitors_and_the_simulation_sees_it() {
     assert_eq!(lost(Behaviour::Static), 0);
     assert!(lost(Behaviour::Single) > 0);
     let mixed = totals.failures.iter().flat_map(|failure| &failure.findings);
-    let mixed: Vec<_> = mixed.filter(|f| f.breach == wix_visitor_simulation::judge::Breach::Mixed).collect();
+    let mixed: Vec<_> = mixed.filter(|f| f.breach == wix_visitor_simulation::verdict::judge::Breach::Mixed).collect();
     assert!(mixed.is_empty(), "whatever is lost, nothing is mixed: {mixed:?}");
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use wix_visitor_simulation::campaign::campaign;
-use wix_visitor_simulation::draft::draft;
-use wix_visitor_simulation::flaw::Flaw;
-use wix_visitor_simulation::judge::{Breach, Finding};
+use wix_visitor_simulation::plan::draft::draft;
+use wix_visitor_simulation::plan::flaw::Flaw;
+use wix_visitor_simulation::plan::shrink::shrink;
 use wix_visitor_simulation::plan::{Behaviour, Campaign, MINUTE, Plan};
 use wix_visitor_simulation::run::{Scrutiny, run};
-use wix_visitor_simulation::shrink::shrink;
+use wix_visitor_simulation::verdict::judge::{Breach, Finding};
 
 fn broken(flaw: Flaw, seed: u64) -> Arc<Plan> {
     Arc::new(Plan { flaw: Some(flaw), ..draft(seed, Campaign::Ok) })

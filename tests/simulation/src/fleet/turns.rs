@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::chance::mix;
-use crate::machine::Machine;
+use crate::fleet::machine::Machine;
 use crate::plan::Call;
+use crate::plan::chance::mix;
 use crate::world::{World, as_u64};
 
 /// How long a caller waits at most before it looks again whether it is its turn.

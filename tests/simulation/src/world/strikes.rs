@@ -5,11 +5,11 @@ use std::sync::Arc;
 use wix_visitor_core::Stored;
 use wix_visitor_core::record::{Lineage, Record, decode};
 
-use crate::chance::Chance;
-use crate::fault::Fault;
-use crate::issuer::family_of_refresh;
-use crate::machine::Machine;
+use crate::fleet::machine::Machine;
+use crate::plan::chance::Chance;
+use crate::plan::fault::Fault;
 use crate::plan::{Behaviour, Call, Campaign, Millis, Wish};
+use crate::world::issuer::family_of_refresh;
 use crate::world::{State, World, as_u64};
 
 impl World {

@@ -8,9 +8,9 @@ use wix_visitor_core::{
     AccessToken, Authorization, Clock, Error, ErrorKind, RefreshToken, Role, Timestamp, Tokens, Visitor,
 };
 
-use crate::chance::mix;
-use crate::fault::Fault;
-use crate::machine::Machine;
+use crate::fleet::machine::Machine;
+use crate::plan::chance::mix;
+use crate::plan::fault::Fault;
 use crate::plan::{Call, Millis, Wish};
 use crate::world::{Station, World, as_u64};
 

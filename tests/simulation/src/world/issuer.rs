@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use wix_visitor_core::{GrantReply, Secret};
 
-use crate::chance::mix;
-use crate::machine::BEGIN;
+use crate::fleet::machine::BEGIN;
+use crate::plan::chance::mix;
 use crate::plan::{Behaviour, Millis, Site};
 
 /// What every access token begins with.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::chance::mix;
-use crate::fault::Fault;
+use crate::plan::chance::mix;
+use crate::plan::fault::Fault;
 use crate::plan::{Disturbance, HOUR, Millis};
 use crate::world::{Station, World, as_u64};
 

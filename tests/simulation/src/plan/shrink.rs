@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::judge::Breach;
 use crate::plan::{Episode, Plan};
 use crate::run::{Scrutiny, run};
+use crate::verdict::judge::Breach;
 
 /// How often a plan is run again at most.
 const RUNS: usize = 1_500;

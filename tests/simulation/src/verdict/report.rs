@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::fault::Fault;
 use crate::outage::Outage;
+use crate::plan::fault::Fault;
 use crate::plan::{Behaviour, Campaign};
-use crate::totals::{Totals, named};
+use crate::verdict::totals::{Totals, named};
 
 const BEGIN: &str = "<!-- simulation:begin -->";
 const END: &str = "<!-- simulation:end -->";
@@ -39,7 +39,7 @@ fn thousands(number: impl Into<u128>) -> String {
     out
 }
 
-fn count(totals: &Totals, breach: crate::judge::Breach) -> usize {
+fn count(totals: &Totals, breach: crate::verdict::judge::Breach) -> usize {
     let seeds = totals.failures.iter();
     seeds.filter(|failure| failure.findings.iter().any(|finding| finding.breach == breach)).count()
 }
@@ -97,7 +97,7 @@ impl Run {
     }
 
     fn verdict(&self, out: &mut String) -> std::fmt::Result {
-        use crate::judge::Breach::{Leaked, Lost, Mixed, NotServed, Returned, Unkept};
+        use crate::verdict::judge::Breach::{Leaked, Lost, Mixed, NotServed, Returned, Unkept};
         let totals = &self.totals;
         let [lost, mixed, leaked, returned, unserved, unkept] =
             [Lost, Mixed, Leaked, Returned, NotServed, Unkept].map(|breach| count(totals, breach));

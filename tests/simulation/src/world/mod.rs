@@ -1,4 +1,8 @@
 //! What all instances share: store, endpoint, the judge, and the faults that wait for their moment.
+pub mod disturb;
+pub mod issuer;
+pub mod shelf;
+pub mod strikes;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,16 +15,16 @@ use wix_visitor_core::{
     ClientId, Error, Etag, EventKind, Events, Exchange, Grant, GrantReply, Secret, StoreKey, Stored, Visitors,
 };
 
-use crate::chance::{Chance, mix};
-use crate::fault::Fault;
-use crate::flaw::Flaw;
-use crate::issuer::{ACCESS, Issuer, REFRESH};
-use crate::judge::Judge;
-use crate::machine::Machine;
+use crate::fleet::machine::Machine;
+use crate::fleet::seam::Seam;
+use crate::fleet::turns::Turns;
+use crate::plan::chance::{Chance, mix};
+use crate::plan::fault::Fault;
+use crate::plan::flaw::Flaw;
 use crate::plan::{Millis, Plan, Strike};
-use crate::seam::Seam;
-use crate::shelf::Shelf;
-use crate::turns::Turns;
+use crate::verdict::judge::Judge;
+use crate::world::issuer::{ACCESS, Issuer, REFRESH};
+use crate::world::shelf::Shelf;
 
 /// Who issues the tokens.
 pub const ISSUER: &str = "https://www.wixapis.com";
@@ -383,7 +387,7 @@ impl World {
         let swapped = exchange == Exchange::Swapped;
         let record = swapped.then(|| decode(&new.bytes).ok()).flatten();
         self.note(&mut state, &[3, as_u64(visitor), u64::from(swapped)], || match &record {
-            Some(record) => format!("    visitor {visitor} stored: {}", crate::told::record(record)),
+            Some(record) => format!("    visitor {visitor} stored: {}", crate::verdict::told::record(record)),
             None => format!("    visitor {visitor}: conflict"),
         });
         if let Some(record) = record {
@@ -406,7 +410,7 @@ impl World {
             _ => Some(state.issuer.begin(visitor, false, now)),
         };
         self.note(&mut state, &[4, u64::from(reply.is_some())], || {
-            format!("    the endpoint acts: {}", crate::told::grant(grant, reply.as_ref()))
+            format!("    the endpoint acts: {}", crate::verdict::told::grant(grant, reply.as_ref()))
         });
         reply
     }

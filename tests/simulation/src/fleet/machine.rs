@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use wix_visitor_core::{Clock, Entropy, Timestamp, async_trait};
 
-use crate::chance::mix;
 use crate::plan::Millis;
+use crate::plan::chance::mix;
 
 /// What the true wall clock shows at first: 2026-01-01.
 pub const BEGIN: i64 = 1_767_225_600_000;

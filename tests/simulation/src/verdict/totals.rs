@@ -1,9 +1,9 @@
 //! What many runs came to, together.
 
-use crate::fault::{Class, Fault};
-use crate::judge::Finding;
+use crate::plan::fault::{Class, Fault};
 use crate::plan::{Behaviour, Millis, Plan};
 use crate::run::Outcome;
+use crate::verdict::judge::Finding;
 
 /// Kinds of faults, as a loss is put down to them.
 pub const KINDS: [&str; 6] =

@@ -2,8 +2,8 @@
 
 use wix_visitor_core::record::{Lineage, Record, Standing};
 
-use crate::issuer::{Issuer, family_of_refresh};
 use crate::plan::Millis;
+use crate::world::issuer::{Issuer, family_of_refresh};
 
 /// A promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,10 +11,10 @@ use wix_visitor_core::{
     StoreKey, Stored, TokenEndpoint, TokenStore, async_trait,
 };
 
-use crate::fault::Fault;
-use crate::flaw::Flaw;
-use crate::machine::Machine;
+use crate::fleet::machine::Machine;
 use crate::plan::Millis;
+use crate::plan::fault::Fault;
+use crate::plan::flaw::Flaw;
 use crate::world::{ISSUER, Op, Ordeal, World};
 
 /// One instance's way to store and endpoint.
@@ -67,7 +67,7 @@ impl Seam {
         let strike = ordeal.strike.filter(|strike| !strike.fault.is_of_instance())?;
         if !strike.fault.is_failover() {
             self.world.injected(strike.fault, visitor);
-            if strike.fault.class() != crate::fault::Class::Harmless {
+            if strike.fault.class() != crate::plan::fault::Class::Harmless {
                 self.world.follow_up(visitor);
             }
         }

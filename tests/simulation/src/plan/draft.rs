@@ -1,11 +1,11 @@
 //! Plans out of seeds: how large a fleet, which faults may meet, and when.
 
-use crate::chance::Chance;
-use crate::disturb::NO_JUMP;
-use crate::fault::Fault;
+use crate::plan::chance::Chance;
+use crate::plan::fault::Fault;
 use crate::plan::{
     Behaviour, Call, Campaign, Disturbance, Episode, HOUR, MINUTE, Millis, Node, Plan, SECOND, Site, Strike, Wish,
 };
+use crate::world::disturb::NO_JUMP;
 
 /// How large a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,7 +226,7 @@ impl Draft<'_> {
     fn strike(&mut self, visitor: usize, at: Millis, fault: Fault, menu: Menu) -> Strike {
         let chance = &mut *self.chance;
         let skip = match fault {
-            _ if fault.class() == crate::fault::Class::Harmless => chance.below(5),
+            _ if fault.class() == crate::plan::fault::Class::Harmless => chance.below(5),
             Fault::ReplyLost | Fault::Late => chance.below(3),
             _ => chance.below(8),
         };

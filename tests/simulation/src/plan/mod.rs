@@ -1,7 +1,12 @@
 //! All that is decided before a run: replayed as it is, and shrunk by taking things out of it.
+pub mod chance;
+pub mod draft;
+pub mod fault;
+pub mod flaw;
+pub mod shrink;
 
-use crate::fault::Fault;
-use crate::flaw::Flaw;
+use crate::plan::fault::Fault;
+use crate::plan::flaw::Flaw;
 
 /// A moment or a time, in milliseconds of simulated time.
 pub type Millis = u64;
