@@ -32,7 +32,7 @@ impl Backend {
             return self.is_a_link(path).with_source(source);
         }
         let kind = match source.kind() {
-            StorageFull => {
+            QuotaExceeded | StorageFull => {
                 return self.error(StoreErrorKind::Unavailable, self.full(path.display())).with_source(source);
             }
             AlreadyExists | InvalidFilename | InvalidInput | IsADirectory | NotADirectory | NotFound

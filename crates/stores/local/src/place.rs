@@ -77,9 +77,9 @@ impl Backend {
     pub fn make_private(self, path: &Path) -> Result<(), StoreError> {
         match fs::symlink_metadata(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            found => found
-                .and_then(|found| close_to_others(path, &found))
-                .map_err(|e| self.from_io("make private", path, e)),
+            found => {
+                found.and_then(|found| close_to_others(path, &found)).map_err(|e| self.from_io("make private", path, e))
+            }
         }
     }
 
