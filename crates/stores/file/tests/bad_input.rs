@@ -188,6 +188,9 @@ async fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
     ] {
         assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
     }
+    fs::remove_dir(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path.with_extension("new")).status().unwrap().success());
+    store.compare_exchange(&key(1), None, &record(2), YEAR).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -45,13 +45,13 @@ mod unix {
         file.set_permissions(Permissions::from_mode(0o600))
     }
 
-    /// Opens a file for writing as it is, or creates it; follows no link.
+    /// Opens a file for writing as it is, or creates it; follows no link, and does not wait for the other end of a pipe.
     ///
     /// # Errors
     /// The file system's.
     pub fn open_to_write(path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags(OFlags::empty()));
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(FLAGS);
         let file = options.open(path)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         Ok(file)
@@ -62,12 +62,10 @@ mod unix {
     /// # Errors
     /// The file system's.
     pub fn open_to_read(path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)
+        OpenOptions::new().read(true).custom_flags(FLAGS).open(path)
     }
 
-    fn flags(more: OFlags) -> i32 {
-        (OFlags::NOFOLLOW | more).bits().cast_signed()
-    }
+    const FLAGS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 
     pub(crate) fn is_own(found: &Metadata) -> bool {
         found.uid() == rustix::process::geteuid().as_raw()
