@@ -1,4 +1,5 @@
-//! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet, and against long simulated ones.
+//! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet and against long simulated ones, and the
+//! stores against `kill -9`.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -19,6 +20,12 @@ pub(crate) enum Prove {
         #[arg(long)]
         quick: bool,
     },
+    /// Kill processes that write to a file or an SQLite store 1,000 times each, and note it in docs/guarantees.md.
+    Kill {
+        /// Only 50 times each, without a report.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Run fleets in simulated time, with faults at random.
     Simulate {
         /// Handed on as they are.
@@ -31,6 +38,7 @@ pub(crate) enum Prove {
 pub(crate) fn prove(what: &Prove) -> Result {
     match what {
         Prove::Model { quick } => model(*quick),
+        Prove::Kill { quick } => kill(*quick),
         Prove::Simulate { arguments } => simulate(arguments),
     }
 }
@@ -46,13 +54,42 @@ pub(crate) fn model(quick: bool) -> Result {
     if quick {
         return release(PROOF, &["--quick".into()]);
     }
+    reported("model", |section| release(PROOF, &["--report".into(), section.into()]))
+}
+
+/// The kills, in the suite that also makes a few of them at every run.
+fn kill(quick: bool) -> Result {
+    let mut killing = cargo("test");
+    killing.args(["--locked", "--release", "--package=wix-visitor-tests", "--test=store_processes"]);
+    // One store after the other, and what comes of it while it does.
+    killing.args(["--", "killed_at_any_moment", "--nocapture", "--test-threads=1"]);
+    if quick {
+        return run(&mut killing);
+    }
+    reported("kill", |section| {
+        fs::write(section, "| store | kills | acknowledged writes | torn | lost |\n| --- | --- | --- | --- | --- |\n")?;
+        run(killing.env("WIX_VISITOR_KILLS", "1000").env("WIX_VISITOR_KILLS_REPORT", section))?;
+        all_are_there(&fs::read_to_string(section)?)
+    })
+}
+
+/// A suite that ran nothing, since its tests have other names by now, is no proof.
+fn all_are_there(table: &str) -> Result {
+    match ["file", "sqlite"].iter().find(|store| !table.contains(&format!("| {store} |"))) {
+        Some(store) => Err(format!("nothing was noted of the {store} store").into()),
+        None => Ok(()),
+    }
+}
+
+/// Proves something that writes its report to a file, and puts that into the guarantees.
+fn reported(name: &str, prove: impl FnOnce(&Path) -> Result) -> Result {
     let folder = Workspace::load()?.target_directory.join("xtask");
     fs::create_dir_all(&folder)?;
-    let section = folder.join("model.md");
+    let section = folder.join(name).with_extension("md");
     let proven = proven()?;
-    release(PROOF, &["--report".into(), section.clone().into()])?;
+    prove(&section)?;
     let text = format!("{proven}\n\n{}", fs::read_to_string(section)?);
-    write_section(&root().join("docs/guarantees.md"), "model", &text)
+    write_section(&root().join("docs/guarantees.md"), name, &text)
 }
 
 fn release(package: &str, arguments: &[OsString]) -> Result {
@@ -109,6 +146,14 @@ mod tests {
     #[test]
     fn the_committed_file_has_the_marks() {
         let text = fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
-        assert!(text.contains("<!-- model:begin -->") && text.contains("<!-- model:end -->"));
+        for name in ["model", "kill"] {
+            assert!(text.contains(&format!("<!-- {name}:begin -->")) && text.contains(&format!("<!-- {name}:end -->")));
+        }
+    }
+
+    #[test]
+    fn a_store_of_which_nothing_was_noted_is_an_error() {
+        assert!(all_are_there("| sqlite | 1 |\n| file | 1 |").is_ok());
+        assert!(all_are_there("| file | 1 |").unwrap_err().to_string().contains("sqlite"));
     }
 }
