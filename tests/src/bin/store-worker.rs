@@ -6,6 +6,7 @@
 //!                                      for each acknowledged step
 //! store-worker open URL                opens the store and writes a record
 //! store-worker fill URL BALLAST        writes until the disk is full, removes the ballast, and goes on
+//! store-worker reserve URL BALLAST     has room set aside for a record, fills the disk, and writes that record
 //! ```
 #![allow(clippy::print_stdout)] // its output is what it is for
 
@@ -25,6 +26,7 @@ async fn main() -> ExitCode {
         ["run", url, key, shared] => run(url, &[own(key), vec![shared.to_owned()]].concat()).await,
         ["open", url] => open_and_write(url).await,
         ["fill", url, ballast] => fill(url, ballast).await,
+        ["reserve", url, ballast] => reserve(url, ballast).await,
         _ => Err("see the source for how to call this".into()),
     };
     match done {
@@ -112,5 +114,29 @@ async fn fill(url: &str, ballast: &str) -> Outcome {
         }
     }
     println!("{} records", written.len());
+    Ok(())
+}
+
+async fn reserve(url: &str, ballast: &str) -> Outcome {
+    let store = open(url).await?;
+    let (with, without) = (StoreKey::parse("site/with")?, StoreKey::parse("site/without")?);
+    let small = counter::version(b"{}".to_vec());
+    for key in [&with, &without] {
+        store.compare_exchange(key, None, &small, YEAR).await?;
+    }
+    let large = counter::version(vec![7; 32 * 1024]);
+    store.reserve(&with, large.bytes.len()).await?;
+    // To the last byte.
+    let mut ballast = std::fs::File::create(ballast)?;
+    while std::io::Write::write(&mut ballast, &[7; 512]).is_ok() {}
+    for key in [&without, &with] {
+        match store.compare_exchange(key, Some(&small.etag), &large, YEAR).await {
+            Ok(done) => println!("{done:?}"),
+            Err(e) => println!("{:?}: {e}", e.kind()),
+        }
+    }
+    if store.load(&with).await? != Some(large) || store.load(&without).await? != Some(small) {
+        return Err("something else was written".into());
+    }
     Ok(())
 }

@@ -13,6 +13,7 @@ of_each_kind!(
     the_files_are_private_under_any_umask,
     what_is_read_only_is_misconfigured_and_keeps_its_records,
     a_full_disk_and_a_read_only_mount_lose_nothing,
+    room_that_was_set_aside_is_there_on_a_full_disk,
 );
 
 /// The files of a store in which there is one record, below the store's own path.
@@ -119,13 +120,23 @@ fn what_is_read_only_is_misconfigured_and_keeps_its_records(kind: Kind) {
     assert_eq!(said(&as_bound_user(here, &["count", &url, "site/1", "0"])), "3");
 }
 
-/// A file system of its own: only root can have one, and not everywhere. Elsewhere the same is shown by other tests, by SQLite's
-/// limit on pages and by permissions, which this test says.
+/// What a script prints that has a disk of its own, of 2,000 KiB, where the store is: `$0` is the worker, `$1` the disk, `$2` the
+/// store's URL. Only root can have one, and not everywhere. Elsewhere the same is shown by other tests, by SQLite's limit on pages
+/// and by permissions, which this says.
+fn on_a_small_disk(place: &Place, script: &str) -> Option<Vec<String>> {
+    let script = format!("set -e; mount -t tmpfs -o size=2000k none \"$1\" || exit 77; {script}");
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script, WORKER]).arg(place.directory.path()).arg(place.url());
+    let run = command.output().ok().filter(|run| run.status.code() != Some(77) && is_root());
+    if run.is_none() {
+        eprintln!("no file system can be mounted here: full disk and read-only mount are shown by other tests only");
+    }
+    eprint!("{}", String::from_utf8_lossy(&run.as_ref()?.stderr));
+    Some(said(&run?).lines().map(str::to_owned).collect())
+}
+
 fn a_full_disk_and_a_read_only_mount_lose_nothing(kind: Kind) {
-    let place = Place::new(kind);
     let script = r#"
-        set -e
-        mount -t tmpfs -o size=2000k none "$1" || exit 77
         head -c 1200000 /dev/zero > "$1/ballast"
         "$0" fill "$2" "$1/ballast"
         mount -o remount,ro "$1"
@@ -133,17 +144,17 @@ fn a_full_disk_and_a_read_only_mount_lose_nothing(kind: Kind) {
         mount -o remount,rw "$1"
         "$0" count "$2" site/new 1
     "#;
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script, WORKER]).arg(place.directory.path()).arg(place.url());
-    let Some(run) = command.output().ok().filter(|run| run.status.code() != Some(77) && is_root()) else {
-        eprintln!("no file system can be mounted here: full disk and read-only mount are shown by other tests only");
-        return;
-    };
-    let said = said(&run);
-    let lines: Vec<_> = said.lines().collect();
-    assert_eq!(lines.len(), 4, "{said} {}", String::from_utf8_lossy(&run.stderr));
-    assert!(lines[0].starts_with("Unavailable: ") && lines[0].contains("full"), "{said}");
-    assert!(lines[1].ends_with(" records"), "{said}");
-    assert!(lines[2].starts_with("Misconfigured: ") && lines[2].contains("read-only"), "{said}");
-    assert_eq!(lines[3], "1", "{said}");
+    let Some(said) = on_a_small_disk(&Place::new(kind), script) else { return };
+    let [full, records, read_only, after] = &said[..] else { panic!("{said:?}") };
+    assert!(full.starts_with("Unavailable: ") && full.contains("full"), "{full}");
+    assert!(records.ends_with(" records"), "{records}");
+    assert!(read_only.starts_with("Misconfigured: ") && read_only.contains("read-only"), "{read_only}");
+    assert_eq!(after, "1");
+}
+
+fn room_that_was_set_aside_is_there_on_a_full_disk(kind: Kind) {
+    let Some(said) = on_a_small_disk(&Place::new(kind), r#""$0" reserve "$2" "$1/ballast""#) else { return };
+    let [without, with] = &said[..] else { panic!("{said:?}") };
+    assert!(without.starts_with("Unavailable: ") && without.contains("full"), "{without}");
+    assert_eq!(with, "Swapped");
 }

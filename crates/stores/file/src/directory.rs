@@ -181,3 +181,45 @@ impl fmt::Debug for Directory {
         f.debug_struct("Directory").field("path", &self.path).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wix_visitor_core::StoreErrorKind;
+
+    use super::*;
+
+    fn swap(expected: Option<u128>, new: u128) -> Swap {
+        Swap {
+            key: StoreKey::parse("site/1").unwrap(),
+            expected: expected.map(Etag::from_bits),
+            new: Stored { etag: Etag::from_bits(new), bytes: vec![7; 100] },
+            keep_until: 0,
+            until: Instant::now() + Duration::from_secs(5),
+        }
+    }
+
+    #[test]
+    fn a_write_that_was_given_up_before_it_began_is_never_applied_and_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::prepare(root.path(), true, Instant::now() + Duration::from_secs(5)).unwrap();
+        let (first, second) = (swap(None, 1), swap(Some(1), 2));
+        assert_eq!(directory.exchange(&first, &Fate::default()).unwrap(), Exchange::Swapped);
+        let fate = Fate::default();
+        assert!(fate.abandon());
+        let error = directory.exchange(&second, &fate).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert_eq!(directory.load(&first.key).unwrap(), Some(first.new));
+        assert!(!Places::of(directory.path(), &first.key).staged.exists());
+    }
+
+    #[test]
+    fn a_rename_that_failed_is_unknown_unless_it_is_certain_that_nothing_was_done() {
+        let kind = |e: io::ErrorKind| put_failed(Path::new("v.json"), e.into()).kind();
+        assert_eq!(kind(io::ErrorKind::StorageFull), StoreErrorKind::Unavailable);
+        assert_eq!(kind(io::ErrorKind::ReadOnlyFilesystem), StoreErrorKind::Misconfigured);
+        assert_eq!(kind(io::ErrorKind::TimedOut), StoreErrorKind::Unknown);
+        assert_eq!(kind(io::ErrorKind::Other), StoreErrorKind::Unknown);
+    }
+}
