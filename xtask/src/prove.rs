@@ -7,9 +7,12 @@ use clap::Subcommand;
 
 use crate::{
     Result,
-    run::{cargo, program, root, run, stdout_of},
+    run::{cargo, run},
+    section::{note, version_now},
     workspace::Workspace,
 };
+
+const GUARANTEES: &str = "docs/guarantees.md";
 
 /// What is proven, and how.
 #[derive(Debug, Subcommand)]
@@ -60,7 +63,7 @@ pub(crate) fn model(quick: bool) -> Result {
 /// The kills, in the suite that also makes a few of them at every run.
 fn kill(quick: bool) -> Result {
     let mut killing = cargo("test");
-    killing.args(["--locked", "--release", "--package=wix-visitor-tests", "--test=store_processes"]);
+    killing.args(["--locked", "--package=wix-visitor-tests", "--test=store_processes"]);
     // One store after the other, and what comes of it while it does.
     killing.args(["--", "killed_at_any_moment", "--nocapture", "--test-threads=1"]);
     if quick {
@@ -86,70 +89,18 @@ fn reported(name: &str, prove: impl FnOnce(&Path) -> Result) -> Result {
     let folder = Workspace::load()?.target_directory.join("xtask");
     fs::create_dir_all(&folder)?;
     let section = folder.join(name).with_extension("md");
-    let proven = proven()?;
+    let version = version_now(GUARANTEES)?;
     prove(&section)?;
-    let text = format!("{proven}\n\n{}", fs::read_to_string(section)?);
-    write_section(&root().join("docs/guarantees.md"), name, &text)
+    note(GUARANTEES, name, &format!("{version}\n\n{}", fs::read_to_string(section)?))
 }
 
 fn release(package: &str, arguments: &[OsString]) -> Result {
     run(cargo("run").args(["--locked", "--release", "--package", package, "--"]).args(arguments))
 }
 
-/// Which version is being proven, and when.
-fn proven() -> Result<String> {
-    let date = stdout_of(program("date").args(["-u", "+%F"]))?;
-    let commit = stdout_of(program("git").args(["rev-parse", "--short=12", "HEAD"]))?;
-    let changed = stdout_of(program("git").args(["status", "--porcelain", "--", ":!docs/guarantees.md"]))?;
-    let changed = if changed.is_empty() { "" } else { ", with changes not committed" };
-    Ok(format!("{} · commit {}{changed}", date.trim(), commit.trim()))
-}
-
-/// Puts a text between the marks of this name.
-fn write_section(file: &Path, name: &str, text: &str) -> Result {
-    let old = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let (begin, end) = (format!("<!-- {name}:begin -->"), format!("<!-- {name}:end -->"));
-    let around = old.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
-    let (before, after) = around.ok_or_else(|| format!("{} has no {begin} and {end}", file.display()))?;
-    fs::write(file, format!("{before}{begin}\n\n{}\n\n{end}{after}", text.trim()))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_section_is_replaced_and_nothing_around_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("text.md");
-        fs::write(&file, "# A\n<!-- model:begin -->\nold\n<!-- model:end -->\nB\n<!-- other:begin -->\n").unwrap();
-        for text in ["new\n", "newer"] {
-            write_section(&file, "model", text).unwrap();
-            let expected = format!(
-                "# A\n<!-- model:begin -->\n\n{}\n\n<!-- model:end -->\nB\n<!-- other:begin -->\n",
-                text.trim()
-            );
-            assert_eq!(fs::read_to_string(&file).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn a_file_without_the_marks_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("text.md");
-        fs::write(&file, "<!-- model:end --> <!-- model:begin -->").unwrap();
-        assert!(write_section(&file, "model", "new").is_err());
-        assert_eq!(fs::read_to_string(&file).unwrap(), "<!-- model:end --> <!-- model:begin -->");
-    }
-
-    #[test]
-    fn the_committed_file_has_the_marks() {
-        let text = fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
-        for name in ["model", "kill"] {
-            assert!(text.contains(&format!("<!-- {name}:begin -->")) && text.contains(&format!("<!-- {name}:end -->")));
-        }
-    }
 
     #[test]
     fn a_store_of_which_nothing_was_noted_is_an_error() {

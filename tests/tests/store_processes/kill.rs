@@ -181,8 +181,9 @@ impl Campaign {
     /// Once nobody writes any more: nothing that nobody wrote, and no file that nobody needs.
     async fn check_nothing_else(&self) {
         let store = self.open().await;
-        for (name, noted) in &*self.ledger.lock().unwrap() {
-            let found = counter::read(&*store, &StoreKey::parse(name).unwrap()).await.unwrap();
+        let noted = self.ledger.lock().unwrap().clone();
+        for (name, noted) in noted {
+            let found = counter::read(&*store, &StoreKey::parse(&name).unwrap()).await.unwrap();
             // Of each life one step may have been taken and not been heard of.
             let lives = self.found.kills;
             assert!(found <= noted.steps + lives, "{name}: {found} steps, of which {} were heard of", noted.steps);
