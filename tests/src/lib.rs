@@ -5,6 +5,7 @@
 pub mod ahead_clock;
 pub mod broken;
 pub mod command;
+pub mod counter;
 pub mod halting;
 pub mod instance;
 pub mod step_clock;

@@ -14,13 +14,13 @@ use wix_visitor_testkit::sandbox::{Rotation, Sandbox, SandboxOptions};
 use wix_visitor_tests::command::wix_visitor;
 use wix_visitor_tests::instance::CLIENT_ID;
 
-/// Runs with a disk of its own, of 4 MiB: `$1` the command, `$2` where to mount it, `$3` how many KiB are left free, `$4`
-/// whether the room that the store set aside is taken away as well. Prints the exit codes of five runs.
+/// Runs with a disk of its own, of 4 MiB: `$1` the command, `$2` where to mount it, `$3` how many KiB are left free, `$4` the
+/// store, `$5` whether the room that it set aside is taken away as well. Prints the exit codes of five runs.
 const SCRIPT: &str = r#"
-    mount -t tmpfs -o size=4m tmpfs "$2"; cd "$2"
-    run() { "$1" --store sqlite:v.db $2 >/dev/null; echo $?; }
+    mount -t tmpfs -o size=4m tmpfs "$2"; cd "$2"; store="$4"
+    run() { "$1" --store "$store" $2 >/dev/null; echo $?; }
     run "$1" token
-    if [ "$4" = bare ]; then rm v.db-reserve; fi
+    if [ "$5" = bare ]; then rm v-reserve; fi
     cat /dev/zero >fill 2>/dev/null; truncate -s "-${3}k" fill
     run "$1" renew; run "$1" renew; run "$1" doctor
     rm fill; run "$1" renew
@@ -32,14 +32,14 @@ struct Outcome {
     sandbox: Sandbox,
 }
 
-fn at(left: usize, room: &str) -> Outcome {
+fn at(store: &str, left: usize, room: &str) -> Outcome {
     let sandbox = Sandbox::start_on_thread(SandboxOptions::new().rotation(Rotation::Strict)).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
         .args(["--mount", "--map-root-user", "sh", "-c", SCRIPT, "sh"])
         .arg(wix_visitor())
         .arg(directory.path())
-        .args([&left.to_string(), room])
+        .args([&left.to_string(), store, room])
         .env("WIX_API_URL", sandbox.url())
         .env("WIX_CLIENT_ID", CLIENT_ID)
         .env("WIX_VISITOR", secret_key("full disk"))
@@ -50,13 +50,23 @@ fn at(left: usize, room: &str) -> Outcome {
     Outcome { codes, log: String::from_utf8(output.stderr).unwrap(), sandbox }
 }
 
+const SET_ASIDE: &str = "set aside";
+
 #[test]
-fn a_full_disk_loses_no_token_at_any_level() {
-    let levels: Vec<_> = (0..=256).step_by(8).map(|left| (left, "set aside")).collect();
-    let levels = [levels, vec![(32, "bare"), (56, "bare"), (128, "bare")]].concat();
+fn a_full_disk_loses_no_token_in_sqlite_at_any_level() {
+    let levels = (0..=256).step_by(8).map(|left| (left, SET_ASIDE));
+    at_every_level("sqlite:v", levels.chain([(32, "bare"), (56, "bare"), (128, "bare")]).collect());
+}
+
+#[test]
+fn a_full_disk_loses_no_token_in_files_at_any_level() {
+    at_every_level("file:v", (0..=96).step_by(4).map(|left| (left, SET_ASIDE)).collect());
+}
+
+fn at_every_level(store: &str, levels: Vec<(usize, &str)>) {
     // Where a claim fits and its release does not, the next run waits for it to run out: they wait together.
     let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let runs: Vec<_> = levels.iter().map(|(left, room)| scope.spawn(|| at(*left, room))).collect();
+        let runs: Vec<_> = levels.iter().map(|(left, room)| scope.spawn(|| at(store, *left, room))).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
     let (mut table, mut renewed, mut refused) = (String::new(), 0, 0);
@@ -67,7 +77,7 @@ fn a_full_disk_loses_no_token_at_any_level() {
         for code in [first, second, doctor] {
             assert!(code == 0 || code == 5, "{table}\n{log}");
         }
-        assert!(room == "set aside" || doctor == 5, "the doctor sees that there is no room: {table}\n{log}");
+        assert!(room == SET_ASIDE || doctor == 5, "the doctor sees that there is no room: {table}\n{log}");
         let worked = [first, second, after].iter().filter(|code| **code == 0).count();
         assert_eq!(sandbox.renewals(), worked as u64, "a grant was sent in vain: {table}\n{log}");
         assert_eq!((sandbox.mints(), sandbox.refusals()), (1, 0), "{table}\n{log}");

@@ -33,6 +33,8 @@ const NOT_IN_CORE: &[&str] = &[
 enum Place {
     Core,
     Http,
+    /// What stores on the local file system share.
+    Local,
     Store,
     Web,
     Testkit,
@@ -50,6 +52,7 @@ impl Place {
             "crates/testkit" => Self::Testkit,
             "crates/wix-visitor" => Self::Facade,
             "crates/cli" => Self::CommandLine,
+            "crates/stores/local" => Self::Local,
             folder if folder.starts_with("crates/stores/") => Self::Store,
             _ => return None,
         })
@@ -59,7 +62,8 @@ impl Place {
     fn may_use(self) -> &'static [Self] {
         match self {
             Self::Core => &[],
-            Self::Http | Self::Store | Self::Web | Self::Testkit => &[Self::Core],
+            Self::Http | Self::Local | Self::Web | Self::Testkit => &[Self::Core],
+            Self::Store => &[Self::Core, Self::Local],
             Self::Facade => &[Self::Core, Self::Http, Self::Store, Self::Web],
             Self::CommandLine => &[Self::Core, Self::Http, Self::Store, Self::Web, Self::Facade, Self::Testkit],
         }
@@ -153,12 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn a_store_depends_on_core_alone() {
+    fn a_store_depends_on_core_and_on_what_local_ones_share() {
         let core = || member("crates/core", "core", &[], json!({}));
         let memory = || member("crates/stores/memory", "memory", &[("core", None), ("serde", None)], json!({}));
         let file = |kind| member("crates/stores/file", "file", &[("core", None), ("memory", kind)], json!({}));
         assert_eq!(wrong(vec![core(), memory(), file(None)]), ["file must not depend on memory"]);
         assert!(wrong(vec![core(), memory(), file(Some("dev"))]).is_empty());
+
+        let local = |uses| member("crates/stores/local", "local", &[(uses, None)], json!({}));
+        let sqlite = || member("crates/stores/sqlite", "sqlite", &[("core", None), ("local", None)], json!({}));
+        let facade = member("crates/wix-visitor", "facade", &[("local", None)], json!({}));
+        assert!(wrong(vec![core(), local("core"), sqlite()]).is_empty());
+        assert_eq!(wrong(vec![local("sqlite"), sqlite()]), ["local must not depend on sqlite"]);
+        assert_eq!(wrong(vec![local("core"), facade]), ["facade must not depend on local"]);
     }
 
     #[test]

@@ -2,13 +2,17 @@
 
 use std::{fmt::Write, fs, path::Path};
 
+use clap::Subcommand;
 use serde::Deserialize;
 
 use crate::{
     Result,
-    run::{cargo, program, root, run, stdout_of},
+    run::{cargo, run, stdout_of},
+    section::{note, version_now},
     workspace::Workspace,
 };
+
+const BENCHMARKS: &str = "docs/benchmarks.md";
 
 /// What is measured: the benchmark group, what that is to a reader, and how many times its floor it may take.
 const MEASURED: &[(&str, &str, f64)] = &[
@@ -35,8 +39,37 @@ struct Row {
     allocations: u64,
 }
 
-/// Measures, writes `docs/benchmarks.md`, and fails if a limit is exceeded.
-pub(crate) fn bench() -> Result {
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// How long a load takes among more and more visitors, up to a million. Takes 5 GB of the temporary directory, and a while.
+    Growth {
+        /// Up to so many: 1,000, or ten times that, and so on.
+        #[arg(long, default_value_t = 1_000_000)]
+        most: usize,
+    },
+}
+
+/// Measures what was named, or else what a token costs; notes it in `docs/benchmarks.md`, and fails if a limit is exceeded.
+pub(crate) fn bench(what: Option<&Bench>) -> Result {
+    match what {
+        Some(Bench::Growth { most }) => growth(*most),
+        None => ratios(),
+    }
+}
+
+fn growth(most: usize) -> Result {
+    let version = version_now(BENCHMARKS)?;
+    let mut measuring = cargo("run");
+    measuring.args(["--locked", "--release", "--package=wix-visitor-benches", "--bin=growth", "--", &most.to_string()]);
+    let table = stdout_of(&mut measuring)?;
+    println!("{table}");
+    report("growth", &version, &table)?;
+    if table.contains("FAIL") { Err("a limit is exceeded".into()) } else { Ok(()) }
+}
+
+fn ratios() -> Result {
+    let version = version_now(BENCHMARKS)?;
     let criterion = Workspace::load()?.target_directory.join("criterion");
     for (group, ..) in MEASURED {
         // What an earlier run left must not pass for this one's.
@@ -57,8 +90,7 @@ pub(crate) fn bench() -> Result {
     }
     let table = table(&rows);
     println!("\n{table}");
-    fs::create_dir_all(root().join("docs"))?;
-    fs::write(root().join("docs/benchmarks.md"), report(&table)?)?;
+    report("ratios", &version, &table)?;
     if rows.iter().all(Row::holds) { Ok(()) } else { Err("a limit is exceeded".into()) }
 }
 
@@ -112,20 +144,11 @@ fn table(rows: &[Row]) -> String {
     table
 }
 
-fn report(table: &str) -> Result<String> {
-    let date = stdout_of(program("date").args(["-u", "+%F"]))?;
-    let commit = stdout_of(program("git").args(["rev-parse", "--short=12", "HEAD"]))?;
-    let changed = stdout_of(program("git").args(["status", "--porcelain", "--", ":!docs/benchmarks.md"]))?;
-    let changed = if changed.is_empty() { "" } else { ", with changes not committed" };
+/// Writes down a table, with what it was measured of, and on.
+fn report(name: &str, version: &str, table: &str) -> Result {
     let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| processor(&text));
-    Ok(format!(
-        "# Benchmarks\n\n\
-         Written by `cargo xtask bench`. Each ratio is of two medians measured one right after the other; of seven such rounds, the middle one.\n\n\
-         {} · commit {}{changed} · {}\n\n{table}",
-        date.trim(),
-        commit.trim(),
-        processor.as_deref().unwrap_or("processor unknown"),
-    ))
+    let processor = processor.as_deref().unwrap_or("processor unknown");
+    note(BENCHMARKS, name, &format!("{version} · {processor}\n\n{table}"))
 }
 
 fn processor(cpuinfo: &str) -> Option<String> {

@@ -2,7 +2,7 @@
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
 //! must pass, `bench` holds what a token costs against its limits, and `prove` the protocol against every interleaving of a small
-//! fleet.
+//! fleet, and the stores against `kill -9`.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
@@ -17,6 +17,7 @@ mod prove;
 mod readme;
 mod recorded;
 mod run;
+mod section;
 mod setup;
 mod steps;
 mod test;
@@ -47,7 +48,11 @@ enum Command {
     /// Run all that a change must pass, the tests among it.
     Ci,
     /// Measure what a token costs, check the ratios against their limits, and note them in docs/benchmarks.md.
-    Bench,
+    Bench {
+        /// Another thing to measure.
+        #[command(subcommand)]
+        what: Option<bench::Bench>,
+    },
     /// Prove that no visitor is lost by accident, as far as a machine can.
     #[command(subcommand)]
     Prove(prove::Prove),
@@ -57,7 +62,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Setup => setup::setup(),
         Command::Test => test::test(),
-        Command::Bench => bench::bench(),
+        Command::Bench { what } => bench::bench(what.as_ref()),
         Command::Prove(what) => prove::prove(&what),
         // Its last line is the sums, with nothing after them.
         Command::Ci => return ci::ci(),

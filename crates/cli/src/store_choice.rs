@@ -77,7 +77,8 @@ impl StoreChoice {
 
     /// Where an embedded sandbox keeps its state: beside the store; for a store that forgets, nowhere.
     pub(crate) fn sandbox_state(&self) -> Option<PathBuf> {
-        let mut name = self.read.path()?.as_os_str().to_owned();
+        // Without a slash at its end: that would make it something in the store.
+        let mut name = self.read.path()?.components().collect::<PathBuf>().into_os_string();
         name.push(".sandbox.json");
         Some(name.into())
     }
@@ -154,6 +155,8 @@ mod tests {
     #[test]
     fn the_sandboxs_state_lies_beside_its_store() {
         assert_eq!(choice("memory:").sandbox_state(), None);
-        assert_eq!(choice("sqlite:/a/b.db").sandbox_state().as_deref(), Some(Path::new("/a/b.db.sandbox.json")));
+        for (url, beside) in [("sqlite:/a/b.db", "/a/b.db.sandbox.json"), ("file:/a/b/", "/a/b.sandbox.json")] {
+            assert_eq!(choice(url).sandbox_state().as_deref(), Some(Path::new(beside)));
+        }
     }
 }

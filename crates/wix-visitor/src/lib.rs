@@ -33,6 +33,7 @@
 //! | `http` (default) | `wix-visitor-http` | `Site`, `WixEndpoint`, `connect`, `builder` |
 //! | `rustls` (default), `native-tls` | | TLS for `http` |
 //! | `memory` | `wix-visitor-memory` | `MemoryStore`; `memory:` |
+//! | `file` | `wix-visitor-file` | `FileStore`; `file:DIR` |
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
 //!
 //! # Calls
@@ -58,6 +59,7 @@
 //! | URL, read by [`StoreUrl`] | what survives |
 //! | --- | --- |
 //! | `memory:` | nothing beyond the process |
+//! | `file:DIR` (`?timeout_ms=5000`) | a crash of the process, power loss |
 //! | `sqlite:PATH` (`?timeout_ms=5000`, `&synchronous=full\|normal`) | a crash of the process; with `full`, the default, power loss |
 
 #[cfg(feature = "http")]
@@ -73,6 +75,8 @@ pub use wix_visitor_http::{
     ApiRequest, ApiResponse, Encoding, HeaderMap, HeaderName, HeaderValue, HttpOptions, Method, Site, SiteBuilder,
     SiteVisitor, StatusCode, TokenInfo, WixEndpoint, WixEndpointBuilder,
 };
+#[cfg(feature = "file")]
+pub use wix_visitor_file::{FileOptions, FileStore};
 #[cfg(feature = "memory")]
 pub use wix_visitor_memory::MemoryStore;
 #[cfg(feature = "sqlite")]

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use wix_visitor_core::{Error, ErrorKind, TokenStore};
 
 /// The kinds of store URL there are, and the feature that each needs.
-const KINDS: [(&str, bool); 2] = [("memory:", cfg!(feature = "memory")), ("sqlite:PATH", cfg!(feature = "sqlite"))];
+const KINDS: [(&str, bool); 3] = [
+    ("memory:", cfg!(feature = "memory")),
+    ("file:DIR", cfg!(feature = "file")),
+    ("sqlite:PATH", cfg!(feature = "sqlite")),
+];
 
-/// Opens the store that a URL names: `memory:` or `sqlite:PATH`, with the features of the same names.
+/// Opens the store that a URL names: `memory:`, `file:DIR` or `sqlite:PATH`, with the features of the same names.
 ///
 /// # Errors
 /// Those of [`StoreUrl::parse`]; [`ErrorKind::Store`] if the store cannot be opened.
@@ -24,6 +28,8 @@ pub struct StoreUrl(Kind);
 enum Kind {
     #[cfg(feature = "memory")]
     Memory,
+    #[cfg(feature = "file")]
+    File(wix_visitor_file::FileOptions),
     #[cfg(feature = "sqlite")]
     Sqlite(wix_visitor_sqlite::SqliteOptions),
 }
@@ -42,27 +48,33 @@ impl StoreUrl {
             ("memory", "") => Ok(Self(Kind::Memory)),
             #[cfg(feature = "memory")]
             ("memory", _) => Err(invalid("a memory: store URL takes nothing after the colon".to_owned())),
+            #[cfg(feature = "file")]
+            ("file", rest) => file(rest),
             #[cfg(feature = "sqlite")]
             ("sqlite", rest) => sqlite(rest),
             _ => Err(unknown(&kind)),
         }
     }
 
-    /// `memory` or `sqlite`.
+    /// `memory`, `file` or `sqlite`.
     pub fn kind(&self) -> &'static str {
         match self.0 {
             #[cfg(feature = "memory")]
             Kind::Memory => "memory",
+            #[cfg(feature = "file")]
+            Kind::File(_) => "file",
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(_) => "sqlite",
         }
     }
 
-    /// The file that it keeps visitors in, if it does.
+    /// The file or directory that it keeps visitors in, if it does.
     pub fn path(&self) -> Option<&Path> {
         match self.0 {
             #[cfg(feature = "memory")]
             Kind::Memory => None,
+            #[cfg(feature = "file")]
+            Kind::File(ref options) => Some(options.path()),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(ref options) => Some(options.path()),
         }
@@ -76,31 +88,48 @@ impl StoreUrl {
         match self.0 {
             #[cfg(feature = "memory")]
             Kind::Memory => Ok(Arc::new(wix_visitor_memory::MemoryStore::new())),
+            #[cfg(feature = "file")]
+            Kind::File(options) => Ok(Arc::new(options.open().await?)),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(options) => Ok(Arc::new(options.open().await?)),
         }
     }
 }
 
+#[cfg(feature = "file")]
+fn file(rest: &str) -> Result<StoreUrl, Error> {
+    let options = wix_visitor_file::FileOptions::from_url(&format!("file:{rest}")).map_err(unusable)?;
+    check_path(options.path(), "file:/home/me/visitors")?;
+    Ok(StoreUrl(Kind::File(options)))
+}
+
 #[cfg(feature = "sqlite")]
 fn sqlite(rest: &str) -> Result<StoreUrl, Error> {
-    let options = wix_visitor_sqlite::SqliteOptions::from_url(&format!("sqlite:{rest}"))
-        .map_err(|error| Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error))?;
-    let path = options.path().to_string_lossy();
-    if path.contains(":memory:") {
+    let options = wix_visitor_sqlite::SqliteOptions::from_url(&format!("sqlite:{rest}")).map_err(unusable)?;
+    if options.path().to_string_lossy().contains(":memory:") {
         return Err(Error::new(
             ErrorKind::Misconfigured,
             "SQLite in memory would forget every visitor; if that is what you want, the store URL for it is memory:",
         ));
     }
-    if path.starts_with('~') && (path.len() == 1 || path.contains('/')) {
-        return Err(invalid(
-            "the path in a sqlite: store URL begins with ~, which only a shell understands: write it in full, as in \
-             sqlite:/home/me/visitors.db"
-                .to_owned(),
-        ));
-    }
+    check_path(options.path(), "sqlite:/home/me/visitors.db")?;
     Ok(StoreUrl(Kind::Sqlite(options)))
+}
+
+#[cfg(any(feature = "file", feature = "sqlite"))]
+fn unusable(error: wix_visitor_core::StoreError) -> Error {
+    Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error)
+}
+
+#[cfg(any(feature = "file", feature = "sqlite"))]
+fn check_path(path: &Path, example: &str) -> Result<(), Error> {
+    let path = path.to_string_lossy();
+    if path.starts_with('~') && (path.len() == 1 || path.contains('/')) {
+        return Err(invalid(format!(
+            "the path in the store URL begins with ~, which only a shell understands: write it in full, as in {example}"
+        )));
+    }
+    Ok(())
 }
 
 fn invalid(message: String) -> Error {
@@ -139,6 +168,16 @@ mod tests {
             let error = open_store(url).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "file")]
+    #[test]
+    fn a_directory_is_named_as_a_database_is() {
+        let url = StoreUrl::parse("FILE:/a%20b?timeout_ms=7").unwrap();
+        assert_eq!((url.kind(), url.path()), ("file", Some(Path::new("/a b"))));
+        for url in ["file:~/x", "file:", "file:x?synchronous=full"] {
+            assert_eq!(StoreUrl::parse(url).unwrap_err().kind(), ErrorKind::InvalidInput, "{url}");
         }
     }
 

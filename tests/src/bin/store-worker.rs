@@ -1,39 +1,39 @@
-//! One process of many on an SQLite database, for `sqlite_processes.rs`:
+//! One process of many on a store, named by its URL, for `store_processes`:
 //!
 //! ```text
-//! store-worker count PATH KEY STEPS     counts the record up that many times
-//! store-worker run PATH KEY             counts records of its own up until it is killed; a line for each acknowledged step
-//! store-worker open PATH                opens the database and writes a record
-//! store-worker fill PATH BALLAST        writes until the disk is full, removes the ballast, and goes on
+//! store-worker count URL KEY STEPS     counts the record up that many times
+//! store-worker run URL KEY [SHARED]    counts records of its own up, and one that others count too, until it is killed; a line
+//!                                      for each acknowledged step
+//! store-worker open URL                opens the store and writes a record
+//! store-worker fill URL BALLAST        writes until the disk is full, removes the ballast, and goes on
+//! store-worker reserve URL BALLAST     has room set aside for a record, fills the disk, and writes that record
 //! ```
 #![allow(clippy::print_stdout)] // its output is what it is for
 
-use std::error::Error;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
 
-use wix_visitor_core::{Entropy, Etag, Exchange, StoreError, StoreKey, Stored, SystemEntropy, TokenStore};
-use wix_visitor_sqlite::{SqliteOptions, SqliteStore};
-
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+use wix_visitor::{StoreError, StoreKey, TokenStore, open_store};
+use wix_visitor_tests::counter::{self, Outcome, YEAR};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
-        ["count", path, key, steps] => count(path, key, steps).await,
-        ["run", path, key] => run(path, key).await,
-        ["open", path] => open_and_write(path).await,
-        ["fill", path, ballast] => fill(path, ballast).await,
+        ["count", url, key, steps] => count(url, key, steps).await,
+        ["run", url, key] => run(url, &own(key)).await,
+        ["run", url, key, shared] => run(url, &[own(key), vec![shared.to_owned()]].concat()).await,
+        ["open", url] => open_and_write(url).await,
+        ["fill", url, ballast] => fill(url, ballast).await,
+        ["reserve", url, ballast] => reserve(url, ballast).await,
         _ => Err("see the source for how to call this".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            match e.downcast_ref::<StoreError>() {
+            let of_the_store = e.downcast_ref::<wix_visitor::Error>().and_then(wix_visitor::Error::store_error);
+            match of_the_store.or_else(|| e.downcast_ref::<StoreError>()) {
                 Some(e) => println!("{:?}: {e}", e.kind()),
                 None => println!("{e}"),
             }
@@ -43,76 +43,57 @@ async fn main() -> ExitCode {
 }
 
 /// With time enough for all the others.
-async fn open(path: &str) -> Result<SqliteStore, StoreError> {
-    SqliteOptions::new(path).timeout(Duration::from_secs(60)).open().await
+async fn open(url: &str) -> Outcome<Arc<dyn TokenStore>> {
+    Ok(open_store(&format!("{url}?timeout_ms=60000")).await?)
 }
 
-fn version(bytes: Vec<u8>) -> Stored {
-    Stored { etag: Etag::from_bits(SystemEntropy.draw()), bytes }
-}
-
-/// A count is its number over and over, so that a torn record is none.
-fn encode(count: u64) -> Vec<u8> {
-    count.to_be_bytes().repeat(1 + usize::try_from(count % 300).unwrap_or(0))
-}
-
-fn decode(record: &Stored) -> Outcome<u64> {
-    let count = u64::from_be_bytes(*record.bytes.first_chunk().ok_or("the record is empty")?);
-    if encode(count) == record.bytes { Ok(count) } else { Err("the record is torn".into()) }
-}
-
-/// Counts up by one over whatever stands.
-async fn step(store: &SqliteStore, key: &StoreKey, standing: &mut Option<Stored>) -> Outcome<u64> {
-    loop {
-        let count = standing.as_ref().map(decode).transpose()?.unwrap_or(0) + 1;
-        let new = version(encode(count));
-        let expected = standing.as_ref().map(|standing| &standing.etag);
-        match store.compare_exchange(key, expected, &new, YEAR).await? {
-            Exchange::Swapped => {
-                *standing = Some(new);
-                return Ok(count);
-            }
-            Exchange::Conflict(other) => *standing = other,
-        }
-    }
-}
-
-async fn count(path: &str, key: &str, steps: &str) -> Outcome {
-    let (store, key) = (open(path).await?, StoreKey::parse(key)?);
+async fn count(url: &str, key: &str, steps: &str) -> Outcome {
+    let (store, key) = (open(url).await?, StoreKey::parse(key)?);
     let mut standing = store.load(&key).await?;
     for _ in 0..steps.parse::<u64>()? {
-        step(&store, &key, &mut standing).await?;
+        counter::step(&*store, &key, &mut standing).await?;
     }
-    println!("{}", store.load(&key).await?.as_ref().map(decode).transpose()?.unwrap_or(0));
+    println!("{}", counter::read(&*store, &key).await?);
     Ok(())
 }
 
-async fn run(path: &str, key: &str) -> Outcome {
-    let store = open(path).await?;
-    let one = async |n: u8| -> Outcome {
-        let key = StoreKey::parse(&format!("{key}/{n}"))?;
-        let mut standing = store.load(&key).await?;
-        loop {
-            let count = step(&store, &key, &mut standing).await?;
-            println!("{key} {count}", key = key.as_str());
-        }
-    };
-    tokio::try_join!(one(0), one(1), one(2)).map(drop)
+async fn run(url: &str, keys: &[String]) -> Outcome {
+    let store = open(url).await?;
+    let mut counting = tokio::task::JoinSet::new();
+    for key in keys {
+        counting.spawn(count_for_ever(Arc::clone(&store), StoreKey::parse(key)?));
+    }
+    while let Some(ended) = counting.join_next().await {
+        ended??;
+    }
+    Ok(())
 }
 
-async fn open_and_write(path: &str) -> Outcome {
-    let store = open(path).await?;
-    step(&store, &StoreKey::parse("site/one")?, &mut None).await?;
+async fn count_for_ever(store: Arc<dyn TokenStore>, key: StoreKey) -> Result<(), String> {
+    let mut standing = store.load(&key).await.map_err(|e| e.to_string())?;
+    loop {
+        let count = counter::step(&*store, &key, &mut standing).await.map_err(|e| e.to_string())?;
+        println!("{} {count}", key.as_str());
+    }
+}
+
+fn own(key: &str) -> Vec<String> {
+    (0..3).map(|n| format!("{key}/{n}")).collect()
+}
+
+async fn open_and_write(url: &str) -> Outcome {
+    let store = open(url).await?;
+    counter::step(&*store, &StoreKey::parse("site/one")?, &mut None).await?;
     println!("written");
     Ok(())
 }
 
-async fn fill(path: &str, ballast: &str) -> Outcome {
-    let store = open(path).await?;
+async fn fill(url: &str, ballast: &str) -> Outcome {
+    let store = open(url).await?;
     let key = |n: u32| StoreKey::parse(&format!("site/{n}"));
     let mut written = Vec::new();
     let error = loop {
-        let new = version(vec![7; 20_000]);
+        let new = counter::version(vec![7; 20_000]);
         match store.compare_exchange(&key(u32::try_from(written.len())?)?, None, &new, YEAR).await {
             Ok(_) => written.push(new),
             Err(e) => break e,
@@ -122,7 +103,7 @@ async fn fill(path: &str, ballast: &str) -> Outcome {
     for room in [false, true] {
         if room {
             std::fs::remove_file(ballast)?;
-            let new = version(vec![8; 20_000]);
+            let new = counter::version(vec![8; 20_000]);
             store.compare_exchange(&key(u32::try_from(written.len())?)?, None, &new, YEAR).await?;
             written.push(new);
         }
@@ -133,5 +114,29 @@ async fn fill(path: &str, ballast: &str) -> Outcome {
         }
     }
     println!("{} records", written.len());
+    Ok(())
+}
+
+async fn reserve(url: &str, ballast: &str) -> Outcome {
+    let store = open(url).await?;
+    let (with, without) = (StoreKey::parse("site/with")?, StoreKey::parse("site/without")?);
+    let small = counter::version(b"{}".to_vec());
+    for key in [&with, &without] {
+        store.compare_exchange(key, None, &small, YEAR).await?;
+    }
+    let large = counter::version(vec![7; 32 * 1024]);
+    store.reserve(&with, large.bytes.len()).await?;
+    // To the last byte.
+    let mut ballast = std::fs::File::create(ballast)?;
+    while std::io::Write::write(&mut ballast, &[7; 512]).is_ok() {}
+    for key in [&without, &with] {
+        match store.compare_exchange(key, Some(&small.etag), &large, YEAR).await {
+            Ok(done) => println!("{done:?}"),
+            Err(e) => println!("{:?}: {e}", e.kind()),
+        }
+    }
+    if store.load(&with).await? != Some(large) || store.load(&without).await? != Some(small) {
+        return Err("something else was written".into());
+    }
     Ok(())
 }

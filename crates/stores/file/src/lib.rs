@@ -1,1 +1,13 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod directory;
+mod error;
+mod lock;
+mod marker;
+mod record;
+mod shard;
+mod store;
+
+pub use config::FileOptions;
+pub use store::FileStore;

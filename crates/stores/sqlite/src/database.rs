@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use wix_visitor_core::{StoreError, StoreKey, Stored};
+use wix_visitor_local::Pause;
 
 use crate::config::{SqliteOptions, Synchronous};
-use crate::error::{from_sqlite, is_busy, misconfigured};
+use crate::error::{BACKEND, from_sqlite, is_busy};
 use crate::place::Place;
 use crate::row;
 use crate::schema::{inspect, is_current, migrate};
@@ -40,10 +41,7 @@ impl Database {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(fail)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(fail)?;
         if connection.is_readonly("main").map_err(fail)? {
-            return Err(misconfigured(format!(
-                "{} is read-only; let this process write it, or choose another path",
-                path.display()
-            )));
+            return Err(BACKEND.read_only(path.display()));
         }
         let found = {
             // One transaction, so that what is read is of one moment.
@@ -131,47 +129,32 @@ impl Database {
 
 /// SQLite's own busy timeout sleeps longer and longer, up to 100 ms: of two busy processes one gets no turn at all.
 fn wait_politely(connection: &mut Connection, deadline: Deadline) -> rusqlite::Result<()> {
-    let mut pause = Pause::new();
+    let mut pause = Pause::default();
     connection.busy_handler(Some(move |_| {
         let left = deadline.lock().unwrap_or_else(PoisonError::into_inner).saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;
         }
-        thread::sleep(pause.next().min(left));
+        thread::sleep(pause.draw().min(left));
         true
     }))
 }
 
-/// 50 to 500 µs, unlike from one process to the next, so that they do not keep step.
-pub(crate) struct Pause(u64);
-
-impl Pause {
-    pub(crate) fn new() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        Self(RandomState::new().hash_one(0))
-    }
-
-    pub(crate) fn next(&mut self) -> Duration {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        Duration::from_micros(50 + (self.0 >> 33) % 451)
-    }
-}
-
 /// Switches to the write-ahead log, if that was not done once before. SQLite does not wait for this by itself.
 fn write_ahead(connection: &Connection, place: &Place, until: Instant) -> Result<(), StoreError> {
-    let mut pause = Pause::new();
+    let mut pause = Pause::default();
     loop {
         let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
         match mode {
             Ok(mode) if mode == "wal" => return Ok(()),
             Ok(mode) => {
-                return Err(misconfigured(format!(
+                return Err(BACKEND.misconfigured(format!(
                     "{} stays in journal mode {mode}: its file system has no shared memory, as network ones do not; \
                      choose a local path",
                     place.path().display()
                 )));
             }
-            Err(e) if is_busy(&e) && Instant::now() < until => thread::sleep(pause.next()),
+            Err(e) if is_busy(&e) && Instant::now() < until => thread::sleep(pause.draw()),
             Err(e) => return Err(from_sqlite(place.path(), e)),
         }
     }

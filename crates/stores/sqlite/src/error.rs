@@ -1,21 +1,12 @@
-//! What SQLite and the file system say, as the kinds of error a store has.
+//! What SQLite says, as the kinds of error a store has.
 
-use std::fmt;
-use std::io;
 use std::path::Path;
 
 use rusqlite::{ErrorCode, ffi};
 use wix_visitor_core::{StoreError, StoreErrorKind};
+use wix_visitor_local::Backend;
 
-pub(crate) const BACKEND: &str = "sqlite";
-
-pub(crate) fn error(kind: StoreErrorKind, message: impl Into<String>) -> StoreError {
-    StoreError::new(kind, BACKEND, message)
-}
-
-pub(crate) fn misconfigured(message: impl Into<String>) -> StoreError {
-    error(StoreErrorKind::Misconfigured, message)
-}
+pub(crate) const BACKEND: Backend = Backend("sqlite");
 
 /// An error of SQLite, of a statement that changed nothing: a failed commit is the writer's to judge.
 pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
@@ -25,10 +16,10 @@ pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             (StoreErrorKind::Unavailable, format!("another process kept {path} locked for the whole timeout"))
         }
-        Some(ErrorCode::DiskFull) => (StoreErrorKind::Unavailable, full(path)),
+        Some(ErrorCode::DiskFull) => (StoreErrorKind::Unavailable, BACKEND.full(path)),
         // What opening a database in WAL mode meets on a full disk: there is no room for the log's index.
         Some(ErrorCode::SystemIoFailure) if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => {
-            (StoreErrorKind::Unavailable, full(path))
+            (StoreErrorKind::Unavailable, BACKEND.full(path))
         }
         Some(ErrorCode::NotADatabase) => (
             StoreErrorKind::Corrupt,
@@ -62,33 +53,12 @@ pub(crate) fn from_sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
             format!("the database {path} does not hold the tables it should; restore it from a backup"),
         ),
     };
-    error(kind, message).with_source(source)
-}
-
-fn full(path: impl fmt::Display) -> String {
-    format!("the disk of {path} is full: make room and try again; what is kept there is unharmed")
+    BACKEND.error(kind, message).with_source(source)
 }
 
 /// Whether a write found no room on the disk. Not where the log's index found none: by then a commit may be in the log.
 pub(crate) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
-}
-
-/// An error of the file system, met while `doing` something to a path.
-pub(crate) fn from_io(doing: &str, path: &Path, source: io::Error) -> StoreError {
-    use io::ErrorKind::{
-        AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
-        ReadOnlyFilesystem,
-    };
-    if source.kind() == io::ErrorKind::StorageFull {
-        return error(StoreErrorKind::Unavailable, full(path.display())).with_source(source);
-    }
-    let kind = match source.kind() {
-        AlreadyExists | InvalidFilename | InvalidInput | IsADirectory | NotADirectory | NotFound | PermissionDenied
-        | ReadOnlyFilesystem => StoreErrorKind::Misconfigured,
-        _ => StoreErrorKind::Unavailable,
-    };
-    error(kind, format!("cannot {doing} {}: {source}", path.display())).with_source(source)
 }
 
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {

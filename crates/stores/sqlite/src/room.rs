@@ -1,10 +1,10 @@
 //! Room on the disk, set aside before a grant is sent and given up when what it brought finds none.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::place::open_private;
+use wix_visitor_local::{fill, open_to_write};
 
 /// A file beside the database that only takes up room.
 #[derive(Debug)]
@@ -29,9 +29,8 @@ impl Room {
         if self.is_kept() {
             return Ok(());
         }
-        let mut file = open_private(&self.0)?;
-        // Written, and with bytes that do not compress away: a file that is merely long takes no room.
-        fill(&mut file).inspect_err(|_| {
+        let mut file = open_to_write(&self.0)?;
+        fill(&mut file, Self::BYTES).inspect_err(|_| {
             // Half of it is of no use to us and may be to others.
             let _ = file.set_len(0);
         })
@@ -39,27 +38,12 @@ impl Room {
 
     /// Gives it up; whether there was any.
     pub(crate) fn give_up(&self) -> bool {
-        self.is_kept() && open_private(&self.0).and_then(|file| file.set_len(0)).is_ok()
+        self.is_kept() && open_to_write(&self.0).and_then(|file| file.set_len(0)).is_ok()
     }
 
     fn is_kept(&self) -> bool {
         fs::symlink_metadata(&self.0).is_ok_and(|found| found.is_file() && found.len() == Self::BYTES as u64)
     }
-}
-
-fn fill(file: &mut File) -> io::Result<()> {
-    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
-    let block: Vec<u8> = std::iter::repeat_with(|| {
-        noise ^= noise << 13;
-        noise ^= noise >> 7;
-        noise ^= noise << 17;
-        noise.to_ne_bytes()
-    })
-    .take(Room::BYTES / 8)
-    .flatten()
-    .collect();
-    file.write_all(&block)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

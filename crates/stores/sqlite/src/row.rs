@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
 use wix_visitor_core::{Etag, StoreError, StoreErrorKind, StoreKey, Stored};
 
-use crate::error::error;
+use crate::error::BACKEND;
 
 /// The columns [`read`] needs, in its order.
 pub(crate) const SELECT: &str = "SELECT etag, bytes, keep_until, crc FROM records WHERE key = ?1";
@@ -35,9 +35,9 @@ impl NewRow {
     /// Writes the row over the version `expected`, and says whether that stood.
     pub(crate) fn write(&self, db: &rusqlite::Connection, expected: Option<Etag>) -> rusqlite::Result<bool> {
         let Self { key, stored, keep_until } = self;
-        let key = key.as_str();
         let etag = stored.etag.to_bytes();
         let crc = checksum(key, &etag, &stored.bytes, *keep_until);
+        let key = key.as_str();
         let changed = match expected {
             None => {
                 let key_crc = crc32fast::hash(key.as_bytes());
@@ -82,7 +82,7 @@ pub(crate) fn read(key: &StoreKey, row: &Row<'_>) -> rusqlite::Result<Result<Sto
     let Ok(etag) = <[u8; 16]>::try_from(etag) else {
         return Ok(Err(damaged(key, "its etag is not 16 bytes long")));
     };
-    if i64::from(checksum(key.as_str(), &etag, bytes, keep_until)) != crc {
+    if i64::from(checksum(key, &etag, bytes, keep_until)) != crc {
         return Ok(Err(damaged(key, "it does not match its checksum (or forget this visitor, to begin anew)")
             .with_standing(Etag::from_bytes(etag))));
     }
@@ -91,19 +91,12 @@ pub(crate) fn read(key: &StoreKey, row: &Row<'_>) -> rusqlite::Result<Result<Sto
 
 fn damaged(key: &StoreKey, how: &str) -> StoreError {
     let visitor = key.visitor_id();
-    error(
+    BACKEND.error(
         StoreErrorKind::Corrupt,
         format!("the record of visitor {visitor} is damaged: {how}; restore the database from a backup"),
     )
 }
 
-/// Over all that a row holds; the key ends at its zero byte, which no key has, and the etag is of fixed length.
-fn checksum(key: &str, etag: &[u8; 16], bytes: &[u8], keep_until: i64) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(key.as_bytes());
-    crc.update(&[0]);
-    crc.update(etag);
-    crc.update(&keep_until.to_be_bytes());
-    crc.update(bytes);
-    crc.finalize()
+fn checksum(key: &StoreKey, etag: &[u8; 16], bytes: &[u8], keep_until: i64) -> u32 {
+    wix_visitor_local::checksum(key, &[etag, &keep_until.to_be_bytes(), bytes])
 }

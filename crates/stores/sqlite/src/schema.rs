@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use wix_visitor_core::{StoreError, StoreErrorKind};
 
-use crate::error::{error, from_sqlite, misconfigured};
+use crate::error::{BACKEND, from_sqlite};
 
 /// `WxVs`, in the header of the file: this application's mark (`PRAGMA application_id`).
 pub(crate) const APPLICATION_ID: i32 = 0x5778_5673;
@@ -42,7 +42,7 @@ pub(crate) fn inspect(path: &Path, db: &Connection) -> Result<Found, StoreError>
     if application == i64::from(APPLICATION_ID) {
         return match usize::try_from(version) {
             Ok(version) if (1..=STEPS.len()).contains(&version) => Ok(Found::Ours(version)),
-            Ok(version) if version > STEPS.len() => Err(error(
+            Ok(version) if version > STEPS.len() => Err(BACKEND.error(
                 StoreErrorKind::Unsupported,
                 format!(
                     "{shown} has schema version {version}, and this release knows {} at most; update it, or use the \
@@ -50,13 +50,14 @@ pub(crate) fn inspect(path: &Path, db: &Connection) -> Result<Found, StoreError>
                     STEPS.len()
                 ),
             )),
-            _ => Err(error(StoreErrorKind::Corrupt, format!("{shown} has schema version {version}, which never was"))),
+            _ => Err(BACKEND
+                .error(StoreErrorKind::Corrupt, format!("{shown} has schema version {version}, which never was"))),
         };
     }
     if application == 0 && version == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 {
         return Ok(Found::Empty);
     }
-    Err(misconfigured(format!(
+    Err(BACKEND.misconfigured(format!(
         "{shown} is the database of another application; it was left as it is, choose another path"
     )))
 }

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use wix_visitor_core::{Clock, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore, async_trait};
+use wix_visitor_local::Fate;
 
 use crate::config::SqliteOptions;
 use crate::database::Database;
-use crate::error::{BACKEND, error};
+use crate::error::BACKEND;
 use crate::place::Place;
 use crate::reader::{self, READERS, Read};
 use crate::row::NewRow;
-use crate::writer::{self, Fate, Job, Reserve, Write, not_in_time};
+use crate::writer::{self, Job, Reserve, Write, not_in_time};
 
 /// How many operations may wait in line; the next ones wait to get into it.
 const QUEUE: usize = 1024;
@@ -59,10 +60,7 @@ impl SqliteStore {
 
     pub(crate) async fn start(options: SqliteOptions) -> Result<Self, StoreError> {
         if tokio::runtime::Handle::try_current().is_err() {
-            return Err(error(
-                StoreErrorKind::Misconfigured,
-                "there is no tokio runtime here: open the store within one",
-            ));
+            return Err(BACKEND.no_runtime());
         }
         let too_late = options.timed_out_opening();
         match timeout(options.timeout, Self::start_threads(options)).await {
@@ -119,7 +117,7 @@ async fn start<T: Send + 'static>(
         }
     };
     thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|e| {
-        error(StoreErrorKind::Unavailable, "no thread could be started for the database").with_source(e)
+        BACKEND.error(StoreErrorKind::Unavailable, "no thread could be started for the database").with_source(e)
     })?;
     opened.await.unwrap_or_else(|_| Err(stopped()))
 }
@@ -172,11 +170,7 @@ impl TokenStore for SqliteStore {
         keep: Duration,
     ) -> Result<Exchange, StoreError> {
         let inner = &*self.0;
-        if new.bytes.len() > Stored::MAX_BYTES {
-            let size = new.bytes.len();
-            let message = format!("a record of {size} bytes is larger than the {} a store keeps", Stored::MAX_BYTES);
-            return Err(error(StoreErrorKind::Unsupported, message));
-        }
+        BACKEND.check_size(new)?;
         let keep_until = (inner.clock.wall() + keep).as_millis();
         let fate = Arc::new(Fate::default());
         let (answer, answered) = oneshot::channel();
@@ -194,10 +188,7 @@ impl TokenStore for SqliteStore {
         };
         match timeout(inner.timeout, work).await {
             Ok(Some(answer)) => answer,
-            _ if !fate.abandon() => Err(error(
-                StoreErrorKind::Unknown,
-                "a write was begun and not finished within the timeout: it may have been applied; repeating it is safe",
-            )),
+            _ if !fate.abandon() => Err(BACKEND.unfinished("was begun and not finished within the timeout")),
             Ok(None) => Err(stopped()),
             Err(_) => Err(not_in_time()),
         }
@@ -217,5 +208,5 @@ impl TokenStore for SqliteStore {
 
 /// A thread of ours ended early: by a panic, which would be a mistake of this crate.
 fn stopped() -> StoreError {
-    StoreError::new(StoreErrorKind::Unavailable, BACKEND, "a thread of the store has stopped; open the store again")
+    BACKEND.error(StoreErrorKind::Unavailable, "a thread of the store has stopped; open the store again")
 }

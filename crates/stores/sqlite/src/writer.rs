@@ -2,15 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey};
+use wix_visitor_local::{Fate, Pause};
 
-use crate::database::{Database, Pause};
-use crate::error::{BACKEND, error, from_io, is_busy, is_full};
+use crate::database::Database;
+use crate::error::{BACKEND, is_busy, is_full};
 use crate::room::Room;
 use crate::row::{self, NewRow};
 
@@ -24,33 +24,6 @@ pub(crate) struct Write {
     pub(crate) deadline: Instant,
     pub(crate) fate: Arc<Fate>,
     pub(crate) answer: oneshot::Sender<Result<Exchange, StoreError>>,
-}
-
-/// Whether a swap was begun: what its caller says of it when it waited in vain.
-#[derive(Debug, Default)]
-pub(crate) struct Fate(AtomicU8);
-
-impl Fate {
-    const WAITING: u8 = 0;
-    const BEGUN: u8 = 1;
-    const ABANDONED: u8 = 2;
-
-    /// The writer's question: may it be applied? From then on it may have been.
-    fn begin(&self) -> bool {
-        self.move_to(Self::BEGUN)
-    }
-
-    /// The caller's: is it certain that it never will be?
-    pub(crate) fn abandon(&self) -> bool {
-        self.move_to(Self::ABANDONED)
-    }
-
-    fn move_to(&self, to: u8) -> bool {
-        match self.0.compare_exchange(Self::WAITING, to, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => true,
-            Err(now) => now == to,
-        }
-    }
 }
 
 /// What is asked of the thread.
@@ -94,7 +67,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn reserve(&mut self, key: StoreKey) -> Result<(), StoreError> {
-        self.room.keep().map_err(|e| from_io("reserve room in", self.room.path(), e))?;
+        self.room.keep().map_err(|e| BACKEND.from_io("reserve room in", self.room.path(), e))?;
         self.reserved.insert(key);
         Ok(())
     }
@@ -108,7 +81,7 @@ impl Writer<'_> {
 /// Answers each write of the batch.
 fn settle(writer: &mut Writer<'_>, mut batch: Vec<Write>) {
     let db = writer.db;
-    let mut pause = Pause::new();
+    let mut pause = Pause::default();
     loop {
         batch = drop_expired(batch);
         let Some(first_deadline) = batch.iter().map(|write| write.deadline).min() else { return };
@@ -120,7 +93,7 @@ fn settle(writer: &mut Writer<'_>, mut batch: Vec<Write>) {
         match begun {
             Ok(()) => break,
             // Those whose time is over are answered; the others may have some left.
-            Err(e) if is_busy(&e) => thread::sleep(pause.next()),
+            Err(e) if is_busy(&e) => thread::sleep(pause.draw()),
             Err(e) => return answer_all(batch, &db.fail(e)),
         }
     }
@@ -192,7 +165,7 @@ fn drop_expired(batch: Vec<Write>) -> Vec<Write> {
 }
 
 pub(crate) fn not_in_time() -> StoreError {
-    error(
+    BACKEND.error(
         StoreErrorKind::Unavailable,
         "the operation did not get its turn within the timeout: another process holds the database, or the disk is too slow",
     )
@@ -220,10 +193,9 @@ impl CommitFailure {
         let written = if before_the_mark {
             others.clone()
         } else {
-            let message = "the commit failed half way: the write may have been applied; repeating it is safe";
-            StoreError::new(StoreErrorKind::Unknown, BACKEND, message).with_source(others.clone())
+            BACKEND.unfinished("whose commit failed half way").with_source(others.clone())
         };
-        Self { written, others: error(StoreErrorKind::Unavailable, "a commit failed").with_source(others) }
+        Self { written, others: BACKEND.error(StoreErrorKind::Unavailable, "a commit failed").with_source(others) }
     }
 
     fn answer(&self, outcome: Result<Exchange, StoreError>) -> Result<Exchange, StoreError> {
@@ -240,7 +212,7 @@ impl CommitFailure {
 mod tests {
     use std::path::Path;
     use std::sync::Barrier;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use tokio::task::JoinSet;
@@ -412,13 +384,5 @@ mod tests {
             })
             .unwrap();
         assert_eq!(found, (1, "integer".to_owned(), "blob".to_owned()), "times are integers (D5)");
-    }
-
-    #[test]
-    fn a_fate_is_decided_once() {
-        let fate = Fate::default();
-        assert!(fate.begin() && fate.begin() && !fate.abandon());
-        let fate = Fate::default();
-        assert!(fate.abandon() && !fate.begin());
     }
 }

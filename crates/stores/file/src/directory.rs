@@ -1,0 +1,225 @@
+//! The directory: found or made, known again at each operation, and what is read and written in it.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use wix_visitor_core::{Etag, Exchange, StoreError, StoreKey, Stored};
+use wix_visitor_local::{Fate, FileId, create_directory, may_write, open_to_read, sync_directory};
+
+use crate::error::{BACKEND, not_in_time};
+use crate::lock::Lock;
+use crate::marker;
+use crate::record;
+use crate::shard::{Places, SHARDS, number};
+
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// The file that marks it as ours. Held open, so that no other can get its number.
+    marker: FileId,
+    _open: File,
+    /// Which sub-directories were there, and are on the disk. One that is no longer has lost its visitors.
+    known: Box<[AtomicBool]>,
+    synced: bool,
+}
+
+/// A swap that is asked for.
+#[derive(Debug)]
+pub(crate) struct Swap {
+    pub(crate) key: StoreKey,
+    pub(crate) expected: Option<Etag>,
+    pub(crate) new: Stored,
+    /// Milliseconds since 1970.
+    pub(crate) keep_until: i64,
+    pub(crate) until: Instant,
+}
+
+impl Directory {
+    /// Checks the path, and makes it a directory of visitors if there is nothing there yet.
+    pub(crate) fn prepare(path: &Path, synced: bool, until: Instant) -> Result<Self, StoreError> {
+        if path.as_os_str().is_empty() {
+            return Err(BACKEND.misconfigured("the path of the directory is empty"));
+        }
+        // What it names itself, also where a slash at its end would have a link followed.
+        let path = BACKEND.resolve(&path.components().collect::<PathBuf>())?;
+        BACKEND.check_directory(&path)?;
+        BACKEND.create_directories(&path)?;
+        if !may_write(&path) {
+            return Err(BACKEND.read_only(path.display()));
+        }
+        if !marker::is_there(&path)? {
+            // Others may be about to do the same: whatever else they make, the marker is there first.
+            if let Err(e) = marker::check_empty(&path)
+                && !marker::is_there(&path)?
+            {
+                return Err(e);
+            }
+            let _lock = Lock::take(&path, until)?;
+            if !marker::is_there(&path)? {
+                marker::put(&path)?;
+            }
+        }
+        BACKEND.make_private(&path)?;
+        let name = path.join(marker::NAME);
+        let opened = open_to_read(&name).and_then(|file| Ok((FileId::from(&file.metadata()?), file)));
+        let (marker, open) = opened.map_err(|e| BACKEND.from_io("open", &name, e))?;
+        let known = (0..SHARDS).map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { path, marker, _open: open, known, synced })
+    }
+
+    /// Absolute, and without symbolic links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the path still leads to what was opened: a directory that was removed is not begun anew.
+    fn check(&self) -> Result<(), StoreError> {
+        BACKEND.check_same(&self.path.join(marker::NAME), self.marker, &self.path)
+    }
+
+    /// The record of a key.
+    pub(crate) fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+        self.check()?;
+        self.read(key, &Places::of(&self.path, key))
+    }
+
+    fn read(&self, key: &StoreKey, places: &Places) -> Result<Option<Stored>, StoreError> {
+        let known = &self.known[number(key)];
+        match places.read()? {
+            Some(content) => {
+                known.store(true, Ordering::Relaxed);
+                record::read(key, &content).map(Some)
+            }
+            None if known.load(Ordering::Relaxed) => self.check_known(&places.directory).map(|()| None),
+            None => Ok(None),
+        }
+    }
+
+    fn check_known(&self, shard: &Path) -> Result<(), StoreError> {
+        match fs::symlink_metadata(shard) {
+            Ok(_) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BACKEND.misconfigured(format!(
+                "{} was removed while in use, with all visitors in it; put it back, or start again with what is there now",
+                shard.display()
+            ))),
+            Err(e) => Err(BACKEND.from_io("look at", shard, e)),
+        }
+    }
+
+    /// Makes sure that the sub-directory is there, and takes its lock.
+    fn enter(&self, key: &StoreKey, places: &Places, until: Instant) -> Result<Lock, StoreError> {
+        self.check()?;
+        let (shard, known) = (&places.directory, &self.known[number(key)]);
+        if known.load(Ordering::Relaxed) {
+            self.check_known(shard)?;
+        } else {
+            match create_directory(shard) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => BACKEND.check_directory(shard)?,
+                other => other.map_err(|e| BACKEND.from_io("create the directory", shard, e))?,
+            }
+            // Also if another process made it: that one may not have come so far.
+            self.save(&self.path)?;
+            known.store(true, Ordering::Relaxed);
+        }
+        Lock::take(shard, until)
+    }
+
+    fn save(&self, directory: &Path) -> Result<(), StoreError> {
+        if !self.synced {
+            return Ok(());
+        }
+        sync_directory(directory).map_err(|e| BACKEND.from_io("save the directory", directory, e))
+    }
+
+    /// Swaps, if the version that is expected stands.
+    pub(crate) fn exchange(&self, swap: &Swap, fate: &Fate) -> Result<Exchange, StoreError> {
+        let Swap { key, expected, new, keep_until, until } = swap;
+        let content = record::encode(key, new, *keep_until)?;
+        let places = Places::of(&self.path, key);
+        let _lock = self.enter(key, &places, *until)?;
+        match self.read(key, &places) {
+            Ok(standing) if standing.as_ref().map(|standing| standing.etag) != *expected => {
+                return Ok(Exchange::Conflict(standing));
+            }
+            // Who names what is damaged means to write over it.
+            Err(e) if expected.is_none() || e.standing() != *expected => return Err(e),
+            _ => {}
+        }
+        let staged = places.stage(&content, self.synced)?;
+        // Only now: as long as nothing was renamed, it is certain that nothing was applied.
+        if !fate.begin() {
+            staged.discard();
+            return Err(not_in_time());
+        }
+        staged.put(&places.record).map_err(|e| put_failed(&places.record, e))?;
+        self.save(&places.directory)
+            .map_err(|e| BACKEND.unfinished("was not seen to reach the disk").with_source(e))?;
+        Ok(Exchange::Swapped)
+    }
+
+    /// Takes up room for the next write of a record of so many bytes.
+    pub(crate) fn reserve(&self, key: &StoreKey, bytes: usize, until: Instant) -> Result<(), StoreError> {
+        let places = Places::of(&self.path, key);
+        let _lock = self.enter(key, &places, until)?;
+        places.reserve(record::file_bytes(bytes))
+    }
+}
+
+/// Some answers say for certain that nothing was done; of others, a network file system may have done it and lost the answer.
+fn put_failed(path: &Path, e: io::Error) -> StoreError {
+    use io::ErrorKind::{IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let certain = [IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&e.kind());
+    let failed = BACKEND.from_io("replace", path, e);
+    if certain { failed } else { BACKEND.unfinished("failed half way").with_source(failed) }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wix_visitor_core::StoreErrorKind;
+
+    use super::*;
+
+    fn swap(expected: Option<u128>, new: u128) -> Swap {
+        Swap {
+            key: StoreKey::parse("site/1").unwrap(),
+            expected: expected.map(Etag::from_bits),
+            new: Stored { etag: Etag::from_bits(new), bytes: vec![7; 100] },
+            keep_until: 0,
+            until: Instant::now() + Duration::from_secs(5),
+        }
+    }
+
+    #[test]
+    fn a_write_that_was_given_up_before_it_began_is_never_applied_and_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::prepare(root.path(), true, Instant::now() + Duration::from_secs(5)).unwrap();
+        let (first, second) = (swap(None, 1), swap(Some(1), 2));
+        assert_eq!(directory.exchange(&first, &Fate::default()).unwrap(), Exchange::Swapped);
+        let fate = Fate::default();
+        assert!(fate.abandon());
+        let error = directory.exchange(&second, &fate).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert_eq!(directory.load(&first.key).unwrap(), Some(first.new));
+        assert!(!Places::of(directory.path(), &first.key).staged.exists());
+    }
+
+    #[test]
+    fn a_rename_that_failed_is_unknown_unless_it_is_certain_that_nothing_was_done() {
+        let kind = |e: io::ErrorKind| put_failed(Path::new("v.json"), e.into()).kind();
+        assert_eq!(kind(io::ErrorKind::StorageFull), StoreErrorKind::Unavailable);
+        assert_eq!(kind(io::ErrorKind::ReadOnlyFilesystem), StoreErrorKind::Misconfigured);
+        assert_eq!(kind(io::ErrorKind::TimedOut), StoreErrorKind::Unknown);
+        assert_eq!(kind(io::ErrorKind::Other), StoreErrorKind::Unknown);
+    }
+}

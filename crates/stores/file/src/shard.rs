@@ -1,0 +1,189 @@
+//! Where a record's files are: in one of 4096 sub-directories, so that none holds too many, under names that say the key.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wix_visitor_core::{StoreError, StoreKey};
+use wix_visitor_local::{fill, open_to_read, open_to_write};
+
+use crate::error::BACKEND;
+use crate::record;
+
+/// How many there are: three hexadecimal digits.
+pub(crate) const SHARDS: usize = 4096;
+
+/// Which of them is a key's: evenly spread, whatever the keys look like.
+pub(crate) fn number(key: &StoreKey) -> usize {
+    let hash = Sha256::digest(key.as_str());
+    usize::from(hash[0]) << 4 | usize::from(hash[1]) >> 4
+}
+
+/// The places of one record.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) directory: PathBuf,
+    /// What is read.
+    pub(crate) record: PathBuf,
+    /// What is written, by the holder of the lock alone, and then becomes the record. Always the same name: so a crash leaves one
+    /// at the most, and the next write takes it.
+    pub(crate) staged: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn of(root: &Path, key: &StoreKey) -> Self {
+        let directory = root.join(format!("{:03x}", number(key)));
+        // No key has an underscore. The first letters are for the systems on which no file may be called `con` or `nul`.
+        let name = key.as_str().replace('/', "_");
+        let (record, staged) = (format!("v-{name}.json"), format!("v-{name}.new"));
+        Self { record: directory.join(record), staged: directory.join(staged), directory }
+    }
+
+    /// What is in the file, cut where it is longer than any can be; `None` if there is no file.
+    pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = &self.record;
+        let fail = |e| BACKEND.from_io("read", path, e);
+        let file = match open_to_read(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(fail)?,
+        };
+        BACKEND.check_open(path, &file)?;
+        let mut content = Vec::new();
+        file.take(record::MAX_BYTES as u64 + 1).read_to_end(&mut content).map_err(fail)?;
+        Ok(Some(content))
+    }
+
+    /// Takes up room on the disk for the next write, unless it is taken up already.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<(), StoreError> {
+        let mut staged = Staged::open(&self.staged)?;
+        if staged.had >= bytes as u64 {
+            return Ok(());
+        }
+        let filled = fill(&mut staged.file, bytes);
+        filled.map_err(|e| staged.fail("reserve room in", e))
+    }
+
+    /// Writes what is to become the record over whatever the last crash or [`reserve`](Self::reserve) left in its place.
+    pub(crate) fn stage(&self, content: &[u8], synced: bool) -> Result<Staged<'_>, StoreError> {
+        Staged::write(&self.staged, content, synced)
+    }
+}
+
+/// What is to become a record.
+#[derive(Debug)]
+pub(crate) struct Staged<'a> {
+    path: &'a Path,
+    file: fs::File,
+    /// Bytes that were there before.
+    had: u64,
+}
+
+impl<'a> Staged<'a> {
+    fn open(path: &'a Path) -> Result<Self, StoreError> {
+        let fail = |e| BACKEND.from_io("write", path, e);
+        let file = open_to_write(path).map_err(fail)?;
+        BACKEND.check_open(path, &file)?;
+        let had = file.metadata().map_err(fail)?.len();
+        Ok(Self { path, file, had })
+    }
+
+    pub(crate) fn write(path: &'a Path, content: &[u8], synced: bool) -> Result<Self, StoreError> {
+        let mut staged = Self::open(path)?;
+        // Cut only afterwards: what is given back first may be gone when it is needed.
+        let file = &mut staged.file;
+        let written = file.write_all(content).and_then(|()| file.set_len(content.len() as u64));
+        let written = written.and_then(|()| if synced { file.sync_all() } else { Ok(()) });
+        match written {
+            Ok(()) => Ok(staged),
+            Err(e) => Err(staged.fail("write", e)),
+        }
+    }
+
+    /// Puts it in the place of another file, if there is one.
+    pub(crate) fn put(self, place: &Path) -> io::Result<()> {
+        fs::rename(self.path, place).inspect_err(|_| self.discard())
+    }
+
+    /// Gives its room back, unless that was taken up before.
+    pub(crate) fn discard(&self) {
+        if self.had == 0 {
+            // What stays is no harm: the next write takes it.
+            let _ = fs::remove_file(self.path);
+        }
+    }
+
+    fn fail(&self, doing: &str, e: io::Error) -> StoreError {
+        self.discard();
+        BACKEND.from_io(doing, self.path, e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(root: &Path, key: &str) -> Places {
+        let places = Places::of(root, &StoreKey::parse(key).unwrap());
+        fs::create_dir_all(&places.directory).unwrap();
+        places
+    }
+
+    #[test]
+    fn a_name_says_its_key_and_is_one_on_every_system() {
+        let longest = "z".repeat(StoreKey::MAX_LEN);
+        for key in ["0", "/", "-", "//-", "con", "nul", "com1", "site/1", "lock", "turn", &longest] {
+            let places = Places::of(Path::new("root"), &StoreKey::parse(key).unwrap());
+            let name = places.record.file_name().unwrap().to_str().unwrap();
+            let back = name.strip_prefix("v-").unwrap().strip_suffix(".json").unwrap().replace('_', "/");
+            assert_eq!(back, key);
+            assert!(name.len() <= 255 && places.record.parent() == Some(&places.directory));
+            let shard = places.directory.file_name().unwrap().to_str().unwrap();
+            assert!(shard.len() == 3 && shard.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        }
+    }
+
+    #[test]
+    fn keys_are_spread_evenly() {
+        let mut counts = vec![0; SHARDS];
+        for n in 0..SHARDS * 16 {
+            counts[number(&StoreKey::parse(&format!("site/{n}")).unwrap())] += 1;
+        }
+        assert!(counts.iter().all(|count| (1..=48).contains(count)));
+    }
+
+    #[test]
+    fn room_that_was_set_aside_is_what_the_next_write_takes() {
+        let root = tempfile::tempdir().unwrap();
+        let places = places(root.path(), "site/1");
+        places.reserve(50_000).unwrap();
+        let length = || fs::metadata(&places.staged).unwrap().len();
+        assert!(length() >= 50_000);
+        places.reserve(10).unwrap();
+        assert!(length() >= 50_000);
+        places.stage(b"given up", true).unwrap().discard();
+        assert!(places.staged.exists(), "the room stays taken up");
+        places.stage(b"new", true).unwrap().put(&places.record).unwrap();
+        assert!(!places.staged.exists());
+        assert_eq!(places.read().unwrap().unwrap(), b"new");
+        places.stage(b"given up", true).unwrap().discard();
+        assert!(!places.staged.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_never_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let places = places(root.path(), "site/1");
+        let other = root.path().join("other");
+        fs::write(&other, "theirs").unwrap();
+        for path in [&places.record, &places.staged] {
+            std::os::unix::fs::symlink(&other, path).unwrap();
+        }
+        for error in [places.read().unwrap_err(), places.stage(b"x", true).unwrap_err(), places.reserve(9).unwrap_err()]
+        {
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+        }
+        assert_eq!(fs::read_to_string(other).unwrap(), "theirs");
+    }
+}

@@ -1,0 +1,169 @@
+//! Where a store is: found, made, and checked.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wix_visitor_core::StoreError;
+
+use crate::backend::Backend;
+use crate::private::{close_to_others, create_directory, is_own, sync_directory};
+
+impl Backend {
+    /// The path, absolute and without symbolic links, but for what it names itself. The directory that holds that is created if
+    /// it is missing.
+    ///
+    /// # Errors
+    /// Of the kind *misconfigured*, if there can be no such path.
+    pub fn resolve(self, path: &Path) -> Result<PathBuf, StoreError> {
+        let find = |path: &Path| path.canonicalize().map_err(|e| self.from_io("find", path, e));
+        let Some(name) = path.file_name() else { return find(path) };
+        let parent = parent(path);
+        self.create_directories(parent)?;
+        Ok(find(parent)?.join(name))
+    }
+
+    /// Creates a directory, and those it lies in, private and lasting, where they are missing.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn create_directories(self, path: &Path) -> Result<(), StoreError> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        let parent = parent(path);
+        if parent != path {
+            self.create_directories(parent)?;
+        }
+        match create_directory(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other.map_err(|e| self.from_io("create the directory", path, e)),
+        }?;
+        sync_directory(parent).map_err(|e| self.from_io("save the directory", parent, e))
+    }
+
+    /// Makes sure that a file is a file, is ours, and is closed to others. If there is none, that is fine.
+    ///
+    /// # Errors
+    /// Of the kind *misconfigured*, if it is something else.
+    pub fn check_file(self, path: &Path) -> Result<(), StoreError> {
+        self.check(path, Metadata::is_file, "is not a regular file")?;
+        self.make_private(path)
+    }
+
+    /// Makes sure that a directory is a directory and is ours. If there is none, that is fine.
+    ///
+    /// # Errors
+    /// Of the kind *misconfigured*, if it is something else.
+    pub fn check_directory(self, path: &Path) -> Result<(), StoreError> {
+        self.check(path, Metadata::is_dir, "is not a directory")
+    }
+
+    fn check(self, path: &Path, is_right: fn(&Metadata) -> bool, wrong: &str) -> Result<(), StoreError> {
+        match fs::symlink_metadata(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(self.from_io("look at", path, e)),
+            Ok(found) if found.is_symlink() => Err(self.is_a_link(path)),
+            Ok(found) if !is_right(&found) => Err(self.misconfigured(format!("{} {wrong}", path.display()))),
+            Ok(found) if !is_own(&found) => Err(self.foreign(path)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Closes what is there to others.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn make_private(self, path: &Path) -> Result<(), StoreError> {
+        match fs::symlink_metadata(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            found => {
+                found.and_then(|found| close_to_others(path, &found)).map_err(|e| self.from_io("make private", path, e))
+            }
+        }
+    }
+
+    /// Makes sure that what was opened is a file of ours.
+    ///
+    /// # Errors
+    /// Of the kind *misconfigured*, if it is something else.
+    pub fn check_open(self, path: &Path, file: &File) -> Result<(), StoreError> {
+        let found = file.metadata().map_err(|e| self.from_io("look at", path, e))?;
+        if !found.is_file() {
+            return Err(self.misconfigured(format!("{} is not a regular file", path.display())));
+        }
+        if is_own(&found) { Ok(()) } else { Err(self.foreign(path)) }
+    }
+
+    fn foreign(self, path: &Path) -> StoreError {
+        self.misconfigured(format!(
+            "{} belongs to another user; run as that user, or choose another path",
+            path.display()
+        ))
+    }
+
+    /// Something that this process may not write, and has to.
+    pub fn read_only(self, path: impl std::fmt::Display) -> StoreError {
+        self.misconfigured(format!("{path} is read-only; let this process write it, or choose another path"))
+    }
+
+    /// Makes sure that a path still leads to the file that it led to.
+    ///
+    /// # Errors
+    /// Of the kind *misconfigured*, about the `store`, if it does not.
+    pub fn check_same(self, path: &Path, file: FileId, store: &Path) -> Result<(), StoreError> {
+        match FileId::of(path) {
+            Ok(found) if found == file => Ok(()),
+            Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(self.from_io("look at", path, e))
+            }
+            _ => Err(self.misconfigured(format!(
+                "{} was removed or replaced while in use; put it back, or start again with what is there now",
+                store.display()
+            ))),
+        }
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+/// Which file a path leads to: device and inode.
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId(u64, u64);
+
+#[cfg(unix)]
+impl From<&Metadata> for FileId {
+    fn from(found: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(found.dev(), found.ino())
+    }
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId;
+
+#[cfg(not(unix))]
+impl From<&Metadata> for FileId {
+    fn from(_: &Metadata) -> Self {
+        Self
+    }
+}
+
+impl FileId {
+    /// Of what a path leads to, without following a link.
+    ///
+    /// # Errors
+    /// If it leads nowhere.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        fs::symlink_metadata(path).map(|found| Self::from(&found))
+    }
+}

@@ -1,0 +1,130 @@
+//! Files and directories for their owner alone.
+//!
+//! Where they have no owner and mode, the user's profile is what protects them.
+
+#[cfg(unix)]
+pub use unix::*;
+#[cfg(not(unix))]
+pub use without_modes::*;
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+    use std::io;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+    use std::path::Path;
+
+    use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
+    use rustix::io::Errno;
+
+    /// Creates a directory with the mode 0700.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn create_directory(path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(path)?;
+        // A umask may have taken more than it should.
+        fs::set_permissions(path, Permissions::from_mode(0o700))
+    }
+
+    /// Waits until the names in a directory are on the disk.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn sync_directory(path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    /// Creates a file with the mode 0600.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn create_file(path: &Path) -> io::Result<()> {
+        // `create_new` follows no link.
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))
+    }
+
+    /// Opens a file for writing as it is, or creates it; follows no link, and does not wait for the other end of a pipe.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn open_to_write(path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(FLAGS);
+        let file = options.open(path)?;
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        Ok(file)
+    }
+
+    /// Opens a file for reading; follows no link, and does not wait for the other end of a pipe.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn open_to_read(path: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).custom_flags(FLAGS).open(path)
+    }
+
+    const FLAGS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
+
+    pub(crate) fn is_own(found: &Metadata) -> bool {
+        found.uid() == rustix::process::geteuid().as_raw()
+    }
+
+    pub(crate) fn close_to_others(path: &Path, found: &Metadata) -> io::Result<()> {
+        if found.mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o700))
+    }
+
+    /// Whether this process may write a file or a directory.
+    pub fn may_write(path: &Path) -> bool {
+        let mut rights = Access::READ_OK | Access::WRITE_OK;
+        if path.is_dir() {
+            rights |= Access::EXEC_OK;
+        }
+        let refused = [Errno::ACCESS, Errno::PERM, Errno::ROFS];
+        !accessat(CWD, path, rights, AtFlags::EACCESS).is_err_and(|e| refused.contains(&e))
+    }
+}
+
+#[cfg(not(unix))]
+#[allow(missing_docs, clippy::missing_errors_doc)] // they are above
+mod without_modes {
+    use std::fs::{self, File, Metadata, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    pub fn create_directory(path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    pub fn sync_directory(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub fn create_file(path: &Path) -> io::Result<()> {
+        OpenOptions::new().write(true).create_new(true).open(path).map(drop)
+    }
+
+    pub fn open_to_write(path: &Path) -> io::Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(false).open(path)
+    }
+
+    pub fn open_to_read(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    pub(crate) fn is_own(_: &Metadata) -> bool {
+        true
+    }
+
+    pub(crate) fn close_to_others(_: &Path, _: &Metadata) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub fn may_write(path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|found| !found.permissions().readonly())
+    }
+}
