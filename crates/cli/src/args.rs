@@ -75,11 +75,12 @@ pub(crate) struct SiteArgs {
     #[arg(long, global = true, value_name = "URL", env = "WIX_API_URL", hide_env_values = true, value_parser = secret)]
     pub(crate) api_url: Option<Secret>,
 
-    /// Where visitors are kept: `memory:`, `file:DIR` or `sqlite:PATH` [default: sqlite, in your data directory]
+    /// Where visitors are kept: `memory:`, `file:DIR`, `sqlite:PATH` or `redis://HOST` [default: sqlite, in your data directory]
     /// [env: WIX_VISITOR_STORE, or WIX_VISITOR_STORE_FILE, the name of a file that holds the URL].
     ///
-    /// `memory:` forgets all when the command ends; the others may be shared by several processes of this machine. Where the
-    /// URL holds a password, put it into a file, or a variable, instead of this option; the option wins over both.
+    /// `memory:` forgets all when the command ends. `file:DIR` and `sqlite:PATH` may be shared by several processes of this
+    /// machine, Redis by several machines: `redis://`, `rediss://`, `redis+unix://`, `redis+sentinel://` or `redis+cluster://`.
+    /// Where the URL holds a password, put it into a file, or a variable, instead of this option; the option wins over both.
     // Its variables are read elsewhere: clap would not say which of option and variable it was.
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     pub(crate) store: Option<Secret>,

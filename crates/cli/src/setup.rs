@@ -88,7 +88,7 @@ impl Target {
             return Ok(Self { http: HttpOptions::new().base_url(url), url: url.to_owned(), sandbox: None });
         }
         let mut options = SandboxOptions::new();
-        let state = store.sandbox_state();
+        let state = store.sandbox_state()?;
         if let Some(state) = &state {
             options = options.state_file(state);
         }

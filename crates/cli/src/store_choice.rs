@@ -75,12 +75,18 @@ impl StoreChoice {
         StoreLabel { kind: self.read.kind(), exists: !path.as_ref().is_some_and(is_missing), path }
     }
 
-    /// Where an embedded sandbox keeps its state: beside the store; for a store that forgets, nowhere.
-    pub(crate) fn sandbox_state(&self) -> Option<PathBuf> {
-        // Without a slash at its end: that would make it something in the store.
-        let mut name = self.read.path()?.components().collect::<PathBuf>().into_os_string();
+    /// Where an embedded sandbox keeps its state: beside the store, or with the user's own data if the store is elsewhere; for a
+    /// store that forgets, nowhere.
+    pub(crate) fn sandbox_state(&self) -> Result<Option<PathBuf>, Failure> {
+        let beside = match self.read.path() {
+            // Without a slash at its end: that would make it something in the store.
+            Some(path) => path.components().collect::<PathBuf>(),
+            None if self.read.kind() == "memory" => return Ok(None),
+            None => data_dir()?.join("sandbox").join(self.read.kind()),
+        };
+        let mut name = beside.into_os_string();
         name.push(".sandbox.json");
-        Some(name.into())
+        Ok(Some(name.into()))
     }
 }
 
@@ -154,9 +160,11 @@ mod tests {
 
     #[test]
     fn the_sandboxs_state_lies_beside_its_store() {
-        assert_eq!(choice("memory:").sandbox_state(), None);
-        for (url, beside) in [("sqlite:/a/b.db", "/a/b.db.sandbox.json"), ("file:/a/b/", "/a/b.sandbox.json")] {
-            assert_eq!(choice(url).sandbox_state().as_deref(), Some(Path::new(beside)));
+        assert_eq!(choice("memory:").sandbox_state().unwrap(), None);
+        for (url, path) in [("sqlite:/a/b.db", "/a/b.db.sandbox.json"), ("file:/a/b/", "/a/b.sandbox.json")] {
+            assert_eq!(choice(url).sandbox_state().unwrap().as_deref(), Some(Path::new(path)));
         }
+        let elsewhere = choice("redis://127.0.0.1/2").sandbox_state().unwrap().unwrap();
+        assert!(elsewhere.ends_with("sandbox/redis.sandbox.json"), "{}", elsewhere.display());
     }
 }

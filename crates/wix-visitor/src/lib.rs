@@ -31,10 +31,11 @@
 //! | --- | --- | --- |
 //! | always | `wix-visitor-core` | [`Visitors`], [`Visitor`], [`Tokens`], the [`TokenStore`] contract, [`Policy`], events |
 //! | `http` (default) | `wix-visitor-http` | `Site`, `WixEndpoint`, `connect`, `builder` |
-//! | `rustls` (default), `native-tls` | | TLS for `http` |
+//! | `rustls` (default), `native-tls` | | TLS for `http` and `redis` |
 //! | `memory` | `wix-visitor-memory` | `MemoryStore`; `memory:` |
 //! | `file` | `wix-visitor-file` | `FileStore`; `file:DIR` |
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
+//! | `redis` | `wix-visitor-redis` | `RedisStore`; `redis://` and its kin |
 //!
 //! # Calls
 //!
@@ -56,11 +57,30 @@
 //!
 //! A store is named by a URL, or is a value of your own: any [`TokenStore`].
 //!
-//! | URL, read by [`StoreUrl`] | what survives |
-//! | --- | --- |
-//! | `memory:` | nothing beyond the process |
-//! | `file:DIR` (`?timeout_ms=5000`) | a crash of the process, power loss |
-//! | `sqlite:PATH` (`?timeout_ms=5000`, `&synchronous=full\|normal`) | a crash of the process; with `full`, the default, power loss |
+//! | URL, read by [`StoreUrl`] | shared by | what survives |
+//! | --- | --- | --- |
+//! | `memory:` | tasks of one process | nothing beyond the process |
+//! | `file:DIR` | processes of one machine | a crash of the process; power loss |
+//! | `sqlite:PATH` | processes of one machine | a crash of the process; with `synchronous=full`, the default, power loss |
+//! | `redis://[USER:PASSWORD@]HOST[:PORT][/DB]` | machines | a crash of the process; of Redis, what Redis is set up to keep |
+//! | `rediss://…` | machines | the same, over TLS |
+//! | `redis+unix:///SOCKET` | processes of one machine | the same, over a Unix socket |
+//! | `redis+sentinel://HOST[:PORT],HOST…/SERVICE[/DB]` | machines | the same; a failover may lose the last writes, which those who made them put back |
+//! | `redis+cluster://HOST[:PORT],HOST…` | machines | the same |
+//!
+//! A path is written in full, or relative to the working directory; `%XX` in it stands for the byte `XX`. Options follow after a
+//! question mark, as in `sqlite:visitors.db?timeout_ms=2000&synchronous=normal`; one that is not known is an error that names
+//! those that are.
+//!
+//! | option | of | what it says |
+//! | --- | --- | --- |
+//! | `timeout_ms` | all but `memory:` | within which every operation ends: 5000 on disk, 2000 with Redis |
+//! | `synchronous` | `sqlite:` | `full` (the default): each write waits for the disk; `normal`: power loss may take the last ones |
+//! | `prefix` | Redis | what each key begins with: `wix-visitor:` |
+//! | `db` | `redis+unix:` | the number of the database |
+//! | `tls` | `redis+sentinel:`, `redis+cluster:` | `true`: over TLS |
+//! | `sentinel_user`, `sentinel_password` | `redis+sentinel:` | what the sentinels ask for, where that is not what Redis does |
+//! | `wait_replicas`, `wait_ms` | Redis, but no Cluster | how many replicas must have each write before it counts, and for how long that is waited for |
 
 #[cfg(feature = "http")]
 mod connect;
@@ -70,15 +90,17 @@ mod store_url;
 pub use connect::{Builder, builder, connect};
 pub use store_url::{StoreUrl, open_store};
 pub use wix_visitor_core::*;
+#[cfg(feature = "file")]
+pub use wix_visitor_file::{FileOptions, FileStore};
 #[cfg(feature = "http")]
 pub use wix_visitor_http::{
     ApiRequest, ApiResponse, Encoding, HeaderMap, HeaderName, HeaderValue, HttpOptions, Method, Site, SiteBuilder,
     SiteVisitor, StatusCode, TokenInfo, WixEndpoint, WixEndpointBuilder,
 };
-#[cfg(feature = "file")]
-pub use wix_visitor_file::{FileOptions, FileStore};
 #[cfg(feature = "memory")]
 pub use wix_visitor_memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use wix_visitor_redis::{RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use wix_visitor_sqlite::{SqliteOptions, SqliteStore, Synchronous};
 

@@ -3,16 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wix_visitor_core::{Error, ErrorKind, TokenStore};
+use wix_visitor_core::{Error, ErrorKind, StoreError, TokenStore};
 
-/// The kinds of store URL there are, and the feature that each needs.
-const KINDS: [(&str, bool); 3] = [
-    ("memory:", cfg!(feature = "memory")),
-    ("file:DIR", cfg!(feature = "file")),
-    ("sqlite:PATH", cfg!(feature = "sqlite")),
+/// The kinds of store URL there are, the feature that each needs, and whether it is on.
+const KINDS: [(&str, &str, bool); 8] = [
+    ("memory:", "memory", cfg!(feature = "memory")),
+    ("file:DIR", "file", cfg!(feature = "file")),
+    ("sqlite:PATH", "sqlite", cfg!(feature = "sqlite")),
+    ("redis://HOST", "redis", cfg!(feature = "redis")),
+    ("rediss://HOST", "redis", cfg!(feature = "redis")),
+    ("redis+unix:///SOCKET", "redis", cfg!(feature = "redis")),
+    ("redis+sentinel://HOST,HOST/SERVICE", "redis", cfg!(feature = "redis")),
+    ("redis+cluster://HOST,HOST", "redis", cfg!(feature = "redis")),
 ];
 
-/// Opens the store that a URL names: `memory:`, `file:DIR` or `sqlite:PATH`, with the features of the same names.
+/// Opens the store that a URL names, with the feature of its kind: see the table in the [crate's documentation](crate#stores).
 ///
 /// # Errors
 /// Those of [`StoreUrl::parse`]; [`ErrorKind::Store`] if the store cannot be opened.
@@ -21,6 +26,8 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn TokenStore>, Error> {
 }
 
 /// A store's URL that can be used; nothing has been opened or created.
+///
+/// `Debug` shows no password.
 #[derive(Clone, Debug)]
 pub struct StoreUrl(Kind);
 
@@ -32,6 +39,8 @@ enum Kind {
     File(wix_visitor_file::FileOptions),
     #[cfg(feature = "sqlite")]
     Sqlite(wix_visitor_sqlite::SqliteOptions),
+    #[cfg(feature = "redis")]
+    Redis(Box<wix_visitor_redis::RedisOptions>),
 }
 
 impl StoreUrl {
@@ -43,20 +52,36 @@ impl StoreUrl {
     pub fn parse(url: &str) -> Result<Self, Error> {
         let (kind, rest) = url.trim().split_once(':').unwrap_or_default();
         let kind = kind.to_ascii_lowercase();
-        match (kind.as_str(), rest) {
+        #[cfg(any(feature = "file", feature = "sqlite", feature = "redis"))]
+        let url = format!("{kind}:{rest}");
+        match kind.as_str() {
             #[cfg(feature = "memory")]
-            ("memory", "") => Ok(Self(Kind::Memory)),
+            "memory" if rest.is_empty() => Ok(Self(Kind::Memory)),
             #[cfg(feature = "memory")]
-            ("memory", _) => Err(invalid("a memory: store URL takes nothing after the colon".to_owned())),
+            "memory" => Err(invalid("a memory: store URL takes nothing after the colon".to_owned())),
             #[cfg(feature = "file")]
-            ("file", rest) => file(rest),
+            "file" => {
+                let options = wix_visitor_file::FileOptions::from_url(&url).map_err(refused)?;
+                in_full(options.path(), "file:/home/me/visitors")?;
+                Ok(Self(Kind::File(options)))
+            }
             #[cfg(feature = "sqlite")]
-            ("sqlite", rest) => sqlite(rest),
+            "sqlite" => {
+                let options = wix_visitor_sqlite::SqliteOptions::from_url(&url).map_err(refused)?;
+                on_disk(options.path())?;
+                in_full(options.path(), "sqlite:/home/me/visitors.db")?;
+                Ok(Self(Kind::Sqlite(options)))
+            }
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "redis+cluster" => {
+                let options = wix_visitor_redis::RedisOptions::from_url(&url).map_err(refused)?;
+                Ok(Self(Kind::Redis(Box::new(options))))
+            }
             _ => Err(unknown(&kind)),
         }
     }
 
-    /// `memory`, `file` or `sqlite`.
+    /// `memory`, `file`, `sqlite` or `redis`.
     pub fn kind(&self) -> &'static str {
         match self.0 {
             #[cfg(feature = "memory")]
@@ -65,6 +90,8 @@ impl StoreUrl {
             Kind::File(_) => "file",
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(_) => "sqlite",
+            #[cfg(feature = "redis")]
+            Kind::Redis(_) => "redis",
         }
     }
 
@@ -77,6 +104,8 @@ impl StoreUrl {
             Kind::File(ref options) => Some(options.path()),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(ref options) => Some(options.path()),
+            #[cfg(feature = "redis")]
+            Kind::Redis(_) => None,
         }
     }
 
@@ -92,37 +121,31 @@ impl StoreUrl {
             Kind::File(options) => Ok(Arc::new(options.open().await?)),
             #[cfg(feature = "sqlite")]
             Kind::Sqlite(options) => Ok(Arc::new(options.open().await?)),
+            #[cfg(feature = "redis")]
+            Kind::Redis(options) => Ok(Arc::new(options.connect().await?)),
         }
     }
 }
 
-#[cfg(feature = "file")]
-fn file(rest: &str) -> Result<StoreUrl, Error> {
-    let options = wix_visitor_file::FileOptions::from_url(&format!("file:{rest}")).map_err(unusable)?;
-    check_path(options.path(), "file:/home/me/visitors")?;
-    Ok(StoreUrl(Kind::File(options)))
+/// What a store says of its own URL is the caller's mistake.
+#[cfg(any(feature = "file", feature = "sqlite", feature = "redis"))]
+fn refused(error: StoreError) -> Error {
+    Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error)
 }
 
 #[cfg(feature = "sqlite")]
-fn sqlite(rest: &str) -> Result<StoreUrl, Error> {
-    let options = wix_visitor_sqlite::SqliteOptions::from_url(&format!("sqlite:{rest}")).map_err(unusable)?;
-    if options.path().to_string_lossy().contains(":memory:") {
+fn on_disk(path: &Path) -> Result<(), Error> {
+    if path.to_string_lossy().contains(":memory:") {
         return Err(Error::new(
             ErrorKind::Misconfigured,
             "SQLite in memory would forget every visitor; if that is what you want, the store URL for it is memory:",
         ));
     }
-    check_path(options.path(), "sqlite:/home/me/visitors.db")?;
-    Ok(StoreUrl(Kind::Sqlite(options)))
+    Ok(())
 }
 
 #[cfg(any(feature = "file", feature = "sqlite"))]
-fn unusable(error: wix_visitor_core::StoreError) -> Error {
-    Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error)
-}
-
-#[cfg(any(feature = "file", feature = "sqlite"))]
-fn check_path(path: &Path, example: &str) -> Result<(), Error> {
+fn in_full(path: &Path, example: &str) -> Result<(), Error> {
     let path = path.to_string_lossy();
     if path.starts_with('~') && (path.len() == 1 || path.contains('/')) {
         return Err(invalid(format!(
@@ -138,16 +161,13 @@ fn invalid(message: String) -> Error {
 
 /// Never quotes the URL: it may hold a password.
 fn unknown(kind: &str) -> Error {
-    let list = |on: bool| {
-        let names: Vec<_> = KINDS.iter().filter(|(_, enabled)| *enabled == on).map(|(name, _)| *name).collect();
-        names.join(", ")
-    };
-    if let Some((name, _)) = KINDS.iter().find(|(name, on)| !on && name.split(':').next() == Some(kind)) {
+    if let Some((name, feature, _)) = KINDS.iter().find(|(name, _, _)| name.split(':').next() == Some(kind)) {
         return invalid(format!(
-            "{name} needs the feature `{kind}` of wix-visitor, which this program was built without"
+            "{name} needs the feature `{feature}` of wix-visitor, which this program was built without"
         ));
     }
-    let known = list(true);
+    let known: Vec<_> = KINDS.iter().filter(|(_, _, on)| *on).map(|(name, _, _)| *name).collect();
+    let known = known.join(", ");
     let known = if known.is_empty() { "none: turn on a store's feature".to_owned() } else { known };
     let shown: String = kind.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
     let what = if shown.is_empty() {
@@ -179,6 +199,26 @@ mod tests {
         for url in ["file:~/x", "file:", "file:x?synchronous=full"] {
             assert_eq!(StoreUrl::parse(url).unwrap_err().kind(), ErrorKind::InvalidInput, "{url}");
         }
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn every_kind_of_redis_is_known_and_no_error_or_debug_output_shows_its_password() {
+        for url in [
+            "redis://user:hunter2hunter2@host:6380/2",
+            "REDISS://:hunter2hunter2@host",
+            "redis+unix:///run/redis.sock?db=1",
+            "redis+sentinel://user:hunter2hunter2@one,two:26380/shop",
+            "redis+cluster://:hunter2hunter2@one,two",
+        ] {
+            let read = StoreUrl::parse(url);
+            let shown = format!("{read:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert!(url.starts_with("REDISS") || read.unwrap().kind() == "redis");
+        }
+        let error = StoreUrl::parse("redis://:hunter2hunter2@host?speed=high").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("timeout_ms") && !format!("{error:?}").contains("hunter2"), "{error}");
     }
 
     #[cfg(not(feature = "sqlite"))]
