@@ -79,6 +79,7 @@
 //! | `prefix` | Redis | what each key begins with: `wix-visitor:` |
 //! | `db` | `redis+unix:` | the number of the database |
 //! | `tls` | `redis+sentinel:`, `redis+cluster:` | `true`: over TLS |
+//! | `tls_ca` | Redis | a file of certificates to trust (PEM), in place of the platform's |
 //! | `sentinel_user`, `sentinel_password` | `redis+sentinel:` | what the sentinels ask for, where that is not what Redis does |
 //! | `wait_replicas`, `wait_ms` | Redis, but no Cluster | how many replicas must have each write before it counts, and for how long that is waited for |
 
