@@ -55,13 +55,19 @@ fn a_store_url_that_names_no_store_is_refused_and_not_repeated() {
     const PASSWORD: &str = "hunter2-hunter2-hunter2";
     note_secret(PASSWORD);
     let unknown = format!("mongodb://user:{PASSWORD}@host/");
+    let mistyped = format!("redis://user:{PASSWORD}@host?timeout=5");
+    let nobody_there = format!("redis://user:{PASSWORD}@127.0.0.1:1?timeout_ms=300");
     let no_kind = format!("user:{PASSWORD}@host");
     all_refused(&[
         (&["--store", "", "token"], 2, "names no kind of store"),
-        (&["--store", "visitors.db", "token"], 2, "memory:, sqlite:PATH"),
-        (&["--store", "sqlite:", "token"], 2, "names a file"),
+        (&["--store", "visitors.db", "token"], 2, "memory:, file:DIR, sqlite:PATH, redis://HOST"),
+        (&["--store", "sqlite:", "token"], 2, "names a path"),
         (&["--store", "sqlite:x.db?speed=high", "token"], 2, "timeout_ms and synchronous"),
         (&["--store", "memory:x", "token"], 2, "memory:"),
+        (&["--store", "file:", "token"], 2, "names a path"),
+        (&["--store", "redis:localhost", "token"], 2, "redis://"),
+        (&["--store", &mistyped, "token"], 2, "timeout_ms"),
+        (&["--store", &nobody_there, "token"], 5, "127.0.0.1:1"),
         (&["--store", "sqlite:~/visitors.db", "token"], 2, "write it in full"),
         (&["--store", "sqlite::memory:", "token"], 3, "the store URL for it is memory:"),
         (&["--store", &unknown, "token"], 2, "no kind of store called"),
