@@ -17,6 +17,7 @@ mod prove;
 mod readme;
 mod recorded;
 mod run;
+mod servers;
 mod setup;
 mod steps;
 mod test;
