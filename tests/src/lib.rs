@@ -7,5 +7,7 @@ pub mod broken;
 pub mod command;
 pub mod halting;
 pub mod instance;
+#[cfg(all(feature = "redis", unix))]
+pub mod redis;
 pub mod step_clock;
 pub mod trace;
