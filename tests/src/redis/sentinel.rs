@@ -21,10 +21,10 @@ pub struct SentinelGroup {
 impl SentinelGroup {
     /// Starts all, and returns once everybody knows everybody.
     pub async fn start() -> Self {
-        let primary = ServerOptions::default().start().await;
+        let primary = options().start().await;
         let mut servers = Vec::with_capacity(3);
         let mut sentinels = Vec::with_capacity(3);
-        let replica = || ServerOptions::default().line(format!("replicaof 127.0.0.1 {}", primary.port()));
+        let replica = || options().line(format!("replicaof 127.0.0.1 {}", primary.port()));
         let (one, two) = tokio::join!(replica().start(), replica().start());
         for _ in 0..3 {
             let options = ServerOptions::default()
@@ -77,13 +77,14 @@ impl SentinelGroup {
 
     fn is_whole(&self) -> bool {
         let Some(primary) = self.primary() else { return false };
-        let role = |server: &Server| server.info("role");
+        let written = |server: &Server| -> Option<u64> { server.info("master_repl_offset")?.parse().ok() };
+        let by_now = written(primary);
         let follows = |server: &Server| {
             server.info("master_port").is_some_and(|port| port == primary.port().to_string())
                 && server.info("master_link_status").as_deref() == Some("up")
-                && server.info("master_repl_offset") == primary.info("master_repl_offset")
+                && written(server) >= by_now
         };
-        role(primary).as_deref() == Some("master")
+        primary.info("role").as_deref() == Some("master")
             && self.servers.iter().filter(|server| server.port() != primary.port()).all(follows)
             && self.sentinels.iter().all(sees_all_well)
     }
@@ -99,6 +100,11 @@ impl SentinelGroup {
         }
         self.whole().await;
     }
+}
+
+/// What a crash of all machines at once would leave is not what a group is for.
+fn options() -> ServerOptions {
+    ServerOptions::default().line("appendfsync everysec")
 }
 
 fn port_of_primary(sentinel: &Server) -> Option<u16> {

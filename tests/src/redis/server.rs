@@ -166,7 +166,8 @@ impl Server {
     /// `redis://…`, with the password it was started with.
     pub fn url(&self) -> String {
         let scheme = if self.options.tls.is_some() { "rediss" } else { "redis" };
-        let password = self.options.password.as_ref().map(|password| format!(":{}@", password.expose())).unwrap_or_default();
+        let password =
+            self.options.password.as_ref().map(|password| format!(":{}@", password.expose())).unwrap_or_default();
         format!("{scheme}://{password}{}", self.address())
     }
 
@@ -277,9 +278,15 @@ impl Server {
     }
 
     /// Gives it a new password, and cuts all connections so that it is asked for.
-    pub fn set_password(&self, password: Option<&str>) {
-        self.tell(&["CONFIG", "SET", "requirepass", password.unwrap_or("")]);
-        *self.password.lock().unwrap_or_else(PoisonError::into_inner) = password.map(Secret::new);
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub fn set_password(&self, password: Option<Secret>) {
+        let text = password.as_ref().map_or("", Secret::expose);
+        if let Err(error) = self.command::<()>(&["CONFIG", "SET", "requirepass", text]) {
+            panic!("the password was not taken: {error}");
+        }
+        *self.password.lock().unwrap_or_else(PoisonError::into_inner) = password;
         self.tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     }
 }
