@@ -1,1 +1,20 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+mod checkup;
+mod cluster;
+mod config;
+mod error;
+mod link;
+mod pace;
+mod replicas;
+mod sentinel;
+mod server;
+mod store;
+mod swap;
+mod tls;
+mod url;
+mod value;
+mod wire;
+
+pub use config::RedisOptions;
+pub use store::RedisStore;

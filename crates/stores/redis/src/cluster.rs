@@ -1,0 +1,93 @@
+//! A cluster: each key has one primary, which the client finds.
+//!
+//! The client repeats nothing by itself: it would send a swap twice without our knowing, and take the conflict with itself for one
+//! with somebody else. What was certainly not applied is repeated by the store, as with any other server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+use redis::{Cmd, ErrorKind, ProtocolVersion, RedisError, RedisResult, ServerErrorKind, Value};
+use wix_visitor_core::StoreError;
+
+use crate::error::not_connected;
+use crate::server::{Address, Manner};
+use crate::wire::{Answer, Wire};
+
+struct Cluster {
+    connection: ClusterConnection,
+    manner: Manner,
+}
+
+/// A connection to the cluster that these nodes belong to.
+pub(crate) async fn connect(
+    nodes: &[Address],
+    manner: &Manner,
+    timeout: Duration,
+) -> Result<Arc<dyn Wire>, StoreError> {
+    let place = "the cluster";
+    let client = client(nodes, manner, timeout).map_err(|e| not_connected(place, &e))?;
+    let connection = client.get_async_connection().await.map_err(|e| not_connected(place, &e))?;
+    tracing::debug!("connected to a Redis Cluster");
+    Ok(Arc::new(Cluster { connection, manner: manner.clone() }))
+}
+
+fn client(nodes: &[Address], manner: &Manner, timeout: Duration) -> RedisResult<ClusterClient> {
+    let nodes = nodes.iter().map(|node| manner.info(node, ProtocolVersion::RESP3)).collect::<RedisResult<Vec<_>>>()?;
+    let builder = ClusterClient::builder(nodes)
+        .use_protocol(ProtocolVersion::RESP3)
+        .retries(0)
+        // It connects to the nodes it is given, then to all: both, one of them frozen, within the time of a try.
+        .connection_timeout(timeout / 3)
+        .response_timeout(timeout)
+        .overall_response_timeout(Some(timeout));
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    if let Some(tls) = &manner.tls {
+        return builder.tls(redis::TlsMode::Secure).certs(tls.certificates.clone()).build();
+    }
+    builder.build()
+}
+
+impl Cluster {
+    /// A key that is on its way from one node to another: the new one answers if it is told that it was sent there.
+    async fn ask_moving(&self, moved: &RedisError, command: &Cmd) -> Option<RedisResult<Value>> {
+        let (host, port) = moved.redirect_node()?.0.rsplit_once(':')?;
+        let address = Address::Tcp { host: host.to_owned(), port: port.parse().ok()? };
+        let mut there = self.manner.connect(&address).await.ok()?.connection;
+        let mut both = redis::pipe();
+        both.cmd("ASKING").add_command(command.clone());
+        Some(match there.send_packed_commands(&both, 1, 1).await {
+            Ok(mut answers) => answers.pop().unwrap_or_default().extract_error(),
+            Err(e) => Err(e),
+        })
+    }
+}
+
+impl Wire for Cluster {
+    fn ask<'a>(&'a self, command: &'a Cmd) -> Answer<'a> {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            let answer = connection.req_packed_command(command).await.and_then(Value::extract_error);
+            match &answer {
+                Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+                    self.ask_moving(e, command).await.unwrap_or(answer)
+                }
+                _ => answer,
+            }
+        })
+    }
+
+    fn ask_each<'a>(&'a self, command: &'a Cmd) -> Answer<'a, Vec<Value>> {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+            match connection.route_command(command.clone(), all).await?.extract_error()? {
+                Value::Map(answers) => Ok(answers.into_iter().map(|(_, answer)| answer).collect()),
+                other => Ok(vec![other]),
+            }
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! One swap, as a script that the server runs in one piece.
+//!
+//! It reads with `GETEX`, as loads do: which reads like `GET`, but counts as a write. So a server that has become a replica since
+//! the connection was made refuses it, where it would answer a `GET` with what it happens to have.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::{Cmd, Script, Value};
+use wix_visitor_core::{Etag, StoreError, StoreKey, Stored};
+
+use crate::error::Failure;
+use crate::value;
+
+/// `ARGV`: the expected etag (empty: no record), the value, its time in ms, and whether a repeated write is to be written once
+/// more, so that `WAIT` has something to wait for. Answers OK, or what stands.
+const CODE: &str = "\
+local standing = redis.pcall('GETEX', KEYS[1])
+if type(standing) == 'table' then return standing end
+local etag = ''
+if standing then
+  etag = string.sub(standing, 1, 16)
+  if #etag < 16 then etag = etag .. string.rep('\\0', 16 - #etag) end
+end
+if etag == ARGV[1] then
+  return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+if ARGV[4] == '1' and standing == ARGV[2] then
+  local written = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  if written.err then return written end
+end
+return standing
+";
+
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));
+
+/// What every server takes for a time to live: some 35,000 years.
+const LONGEST_KEEP: u128 = 1 << 50;
+
+/// What is asked of the server.
+pub(crate) struct Swap<'a> {
+    key: &'a StoreKey,
+    new: &'a Stored,
+    arguments: Vec<Vec<u8>>,
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Swapped,
+    /// The very record that was to be written stands: an earlier try succeeded, of this call or of another.
+    OwnStands,
+    Conflict(Option<Stored>),
+}
+
+impl<'a> Swap<'a> {
+    pub(crate) fn new(
+        name: &[u8],
+        key: &'a StoreKey,
+        expected: Option<&Etag>,
+        new: &'a Stored,
+        keep: Duration,
+        write_again: bool,
+    ) -> Self {
+        let arguments = vec![
+            b"1".to_vec(),
+            name.to_vec(),
+            expected.map(|etag| etag.to_bytes().to_vec()).unwrap_or_default(),
+            value::write(key, new),
+            keep_millis(keep).to_string().into_bytes(),
+            if write_again { b"1".to_vec() } else { b"0".to_vec() },
+        ];
+        Self { key, new, arguments }
+    }
+
+    /// For a server that knows the script.
+    pub(crate) fn by_hash(&self) -> Cmd {
+        self.command("EVALSHA", SCRIPT.get_hash())
+    }
+
+    /// For one that does not; it does afterwards.
+    pub(crate) fn in_full(&self) -> Cmd {
+        self.command("EVAL", CODE)
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script);
+        for argument in &self.arguments {
+            command.arg(argument);
+        }
+        command
+    }
+
+    /// The outer error is a failed try, the inner one says that what stands cannot be read.
+    pub(crate) fn read(&self, answer: Value) -> Result<Result<Answered, StoreError>, Failure> {
+        Ok(match answer {
+            Value::Okay => Ok(Answered::Swapped),
+            Value::Nil => Ok(Answered::Conflict(None)),
+            Value::BulkString(standing) => value::read(self.key, standing).map(|standing| {
+                if standing == *self.new { Answered::OwnStands } else { Answered::Conflict(Some(standing)) }
+            }),
+            _ => return Err(Failure::nonsense()),
+        })
+    }
+}
+
+fn keep_millis(keep: Duration) -> u128 {
+    keep.as_nanos().div_ceil(1_000_000).clamp(1, LONGEST_KEEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keep_is_rounded_up_and_always_one_that_a_server_takes() {
+        for (keep, millis) in [
+            (Duration::ZERO, 1),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_micros(1500), 2),
+            (Duration::from_secs(365 * 24 * 3600), 31_536_000_000),
+            (Duration::MAX, LONGEST_KEEP),
+        ] {
+            assert_eq!(keep_millis(keep), millis);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_told_by_its_type_not_by_its_text() {
+        let key = StoreKey::parse("a").unwrap();
+        let new = Stored { etag: Etag::from_bits(1), bytes: b"x".to_vec() };
+        let swap = Swap::new(b"p:a", &key, None, &new, Duration::ZERO, false);
+        assert!(matches!(swap.read(Value::Okay), Ok(Ok(Answered::Swapped))));
+        assert!(matches!(swap.read(Value::Nil), Ok(Ok(Answered::Conflict(None)))));
+        assert!(matches!(swap.read(Value::BulkString(b"OK".to_vec())), Ok(Err(_))), "a record of two bytes is damaged");
+        assert!(swap.read(Value::Int(1)).is_err());
+        let own = Value::BulkString(value::write(&key, &new));
+        assert!(matches!(swap.read(own), Ok(Ok(Answered::OwnStands))));
+    }
+}

@@ -1,0 +1,39 @@
+//! An open connection, whatever it is to: a server, a cluster, or what the application handed over.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, RedisResult, Value};
+
+pub(crate) type Answer<'a, T = Value> = Pin<Box<dyn Future<Output = RedisResult<T>> + Send + 'a>>;
+
+/// Many may ask at once; who stops waiting harms nobody.
+pub(crate) trait Wire: Send + Sync + 'static {
+    fn ask<'a>(&'a self, command: &'a Cmd) -> Answer<'a>;
+
+    /// Asks each server that holds records.
+    fn ask_each<'a>(&'a self, command: &'a Cmd) -> Answer<'a, Vec<Value>> {
+        Box::pin(async move { Ok(vec![self.ask(command).await?]) })
+    }
+
+    /// Whether it leads to one server, which must have every key.
+    fn is_to_one_server(&self) -> bool {
+        false
+    }
+
+    /// Whether it is known to be of no more use.
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
+/// A connection that the application opened, and cares for.
+pub(crate) struct Given<C>(pub(crate) C);
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Wire for Given<C> {
+    fn ask<'a>(&'a self, command: &'a Cmd) -> Answer<'a> {
+        let mut connection = self.0.clone();
+        Box::pin(async move { connection.req_packed_command(command).await?.extract_error() })
+    }
+}
