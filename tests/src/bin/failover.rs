@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
     })
     .await;
     let text = format!("{}\n{}\n", report::table(&tallies), report::notes(begun.elapsed()));
-    println!("{text}{}", report::findings(&tallies));
+    println!("{text}\n{}{}", report::failures(&tallies), report::findings(&tallies));
     let holds = tallies.iter().all(|(_, tally)| tally.holds() && tally.rounds == times);
     if let Some(file) = arguments.next().filter(|_| holds)
         && let Err(error) = std::fs::write(&file, text)

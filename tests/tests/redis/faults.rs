@@ -15,6 +15,7 @@ async fn befalls(fault: &dyn Fault) -> (String, Tally) {
 }
 
 fn all_hold(tallies: &[(String, Tally)]) {
+    eprintln!("{}{}", report::table(tallies), report::failures(tallies));
     let findings = report::findings(tallies);
     assert!(findings.is_empty(), "{findings}");
     for (name, tally) in tallies {

@@ -38,6 +38,23 @@ pub fn notes(took: Duration) -> String {
     )
 }
 
+/// What calls failed with, which is no harm: they say that the visitor is well.
+pub fn failures(tallies: &[(String, Tally)]) -> String {
+    let mut out = String::new();
+    for (name, tally) in tallies {
+        let failed: Vec<_> = tally.failed.iter().map(|(kind, times)| format!("{times} x {kind}")).collect();
+        let _ = writeln!(
+            out,
+            "{name}: {} renewed; longest call {:?}, longest operation {:?}; failed: {}",
+            tally.renewed,
+            tally.slowest_call,
+            tally.slowest_operation,
+            failed.join(", ")
+        );
+    }
+    out
+}
+
 /// What is not as promised; nothing where all is.
 pub fn findings(tallies: &[(String, Tally)]) -> String {
     let mut out = String::new();
