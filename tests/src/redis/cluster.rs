@@ -52,9 +52,15 @@ impl Line {
 impl Cluster {
     /// Starts all, and returns once every node serves and every replica follows.
     pub async fn start() -> Self {
+        Self::start_with(ServerOptions::default()).await
+    }
+
+    /// As [`start`](Self::start), each node with these options.
+    pub async fn start_with(options: ServerOptions) -> Self {
         let mut nodes = Vec::with_capacity(6);
         for _ in 0..6 {
-            let options = ServerOptions::default()
+            let options = options
+                .clone()
                 .line("appendfsync everysec")
                 .line("cluster-enabled yes")
                 .line("cluster-config-file nodes.conf")

@@ -9,7 +9,8 @@ use wix_visitor_testkit::conformance::{Damage, StoreFixture};
 use wix_visitor_tests::redis::{Cluster, SentinelGroup, Server, until};
 use wix_visitor_tests::trace;
 
-const PREFIX: &str = "conformance:";
+/// What the store's own prefix is unless set.
+const PREFIX: &str = "wix-visitor:";
 
 /// How a store is handed over.
 #[derive(Clone, Copy)]
@@ -57,7 +58,7 @@ pub(crate) struct Redis {
 impl Redis {
     pub(crate) fn new(servers: Servers, options: RedisOptions) -> Self {
         trace::to_stderr();
-        let options = options.timeout(DEADLINE).prefix(PREFIX);
+        let options = options.timeout(DEADLINE);
         Self { servers, handed: As::Value, options, given: false }
     }
 
@@ -83,7 +84,7 @@ impl Redis {
         let Servers::One(server) = &self.servers else { panic!("one server") };
         let client = redis::Client::open(server.url()).expect("a URL");
         let connection = client.get_multiplexed_async_connection().await.expect("a connection");
-        RedisOptions::connection(connection).timeout(DEADLINE).prefix(PREFIX).connect().await
+        RedisOptions::connection(connection).timeout(DEADLINE).connect().await
     }
 }
 

@@ -11,4 +11,5 @@ mod connections;
 mod faults;
 mod fixture;
 mod harness;
+mod rights;
 mod warnings;

@@ -15,11 +15,13 @@ pub enum Harm {
     PrimaryKilled,
     PrimaryFrozen,
     SentinelFrozen,
+    PrimaryKilledAndSentinelFrozen,
 }
 
 impl Harm {
     /// All.
-    pub const ALL: [Self; 3] = [Self::PrimaryKilled, Self::PrimaryFrozen, Self::SentinelFrozen];
+    pub const ALL: [Self; 4] =
+        [Self::PrimaryKilled, Self::PrimaryFrozen, Self::SentinelFrozen, Self::PrimaryKilledAndSentinelFrozen];
 }
 
 /// A group, which others may use after us, and what is to befall it.
@@ -45,6 +47,7 @@ impl Fault for Watched {
             Harm::PrimaryKilled => "Sentinel: primary killed",
             Harm::PrimaryFrozen => "Sentinel: primary frozen, goes on as one of two",
             Harm::SentinelFrozen => "Sentinel: first sentinel frozen, connections cut",
+            Harm::PrimaryKilledAndSentinelFrozen => "Sentinel: primary killed, first sentinel frozen",
         }
     }
 
@@ -66,6 +69,10 @@ impl Fault for Watched {
                 self.group.sentinels()[0].freeze();
                 primary.tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
             }
+            Harm::PrimaryKilledAndSentinelFrozen => {
+                self.group.sentinels()[0].freeze();
+                primary.kill();
+            }
         }
     }
 
@@ -82,7 +89,7 @@ impl Fault for Watched {
                 let old = self.group.servers().iter().find(|server| Some(server.port()) == harmed);
                 old.expect("the old primary").thaw();
             }
-            Harm::SentinelFrozen => self.group.sentinels()[0].thaw(),
+            Harm::SentinelFrozen | Harm::PrimaryKilledAndSentinelFrozen => self.group.sentinels()[0].thaw(),
         }
     }
 
