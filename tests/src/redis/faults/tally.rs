@@ -57,10 +57,10 @@ impl Shared {
     }
 
     pub(super) fn find(&self, what: impl Into<String>) {
-        let mut tally = self.lock();
+        let (mut tally, what) = (self.lock(), what.into());
         // One is enough to fail; more than a few hide the first.
-        if tally.findings.len() < 20 {
-            tally.findings.push(what.into());
+        if tally.findings.len() < 20 && !tally.findings.contains(&what) {
+            tally.findings.push(what);
         }
     }
 }
