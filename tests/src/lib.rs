@@ -8,5 +8,7 @@ pub mod command;
 pub mod counter;
 pub mod halting;
 pub mod instance;
+#[cfg(all(feature = "redis", unix))]
+pub mod redis;
 pub mod step_clock;
 pub mod trace;

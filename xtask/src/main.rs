@@ -18,6 +18,7 @@ mod readme;
 mod recorded;
 mod run;
 mod section;
+mod servers;
 mod setup;
 mod steps;
 mod test;

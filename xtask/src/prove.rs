@@ -1,5 +1,5 @@
 //! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet and against long simulated ones, and the
-//! stores against `kill -9`.
+//! stores against `kill -9` and against servers that fail.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -9,6 +9,7 @@ use crate::{
     Result,
     run::{cargo, run},
     section::{note, version_now},
+    setup,
     workspace::Workspace,
 };
 
@@ -29,6 +30,12 @@ pub(crate) enum Prove {
         #[arg(long)]
         quick: bool,
     },
+    /// Let all that can befall Redis befall it a hundred times, and note in docs/guarantees.md what became of visitors.
+    Failover {
+        /// Three times each, without a report.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Run fleets in simulated time, with faults at random.
     Simulate {
         /// Handed on as they are.
@@ -42,6 +49,7 @@ pub(crate) fn prove(what: &Prove) -> Result {
     match what {
         Prove::Model { quick } => model(*quick),
         Prove::Kill { quick } => kill(*quick),
+        Prove::Failover { quick } => failover(*quick),
         Prove::Simulate { arguments } => simulate(arguments),
     }
 }
@@ -74,6 +82,17 @@ fn kill(quick: bool) -> Result {
         run(killing.env("WIX_VISITOR_KILLS", "1000").env("WIX_VISITOR_KILLS_REPORT", section))?;
         all_are_there(&fs::read_to_string(section)?)
     })
+}
+
+/// All that can befall Redis, as in the suite that also lets it befall at every run.
+fn failover(quick: bool) -> Result {
+    setup::redis()?;
+    let mut failing = cargo("run");
+    failing.args(["--locked", "--package=wix-visitor-tests", "--features=redis", "--bin=failover", "--"]);
+    if quick {
+        return run(failing.arg("3"));
+    }
+    reported("failover", |section| run(failing.arg("100").arg(section)))
 }
 
 /// A suite that ran nothing, since its tests have other names by now, is no proof.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use crate::{
     Result,
     run::{program, root, run},
-    tools,
+    servers, tools,
 };
 
 /// Everything that `test` and `ci` need.
@@ -18,7 +18,14 @@ pub(crate) fn setup() -> Result {
 /// What the test suites need.
 pub(crate) fn suites() -> Result {
     tools::node()?;
-    javascript_sdk(&root().join("tests/sdk"))
+    javascript_sdk(&root().join("tests/sdk"))?;
+    redis()?;
+    servers::others()
+}
+
+/// What the proof of failovers needs.
+pub(crate) fn redis() -> Result {
+    servers::redis()
 }
 
 /// The JavaScript SDK that the interop suite runs, as the lock file beside it says.

@@ -6,7 +6,7 @@ use crate::{Result, leaks, recorded::run_recorded, run::cargo, setup, tools, wor
 
 /// The suites that need more than Rust and a C compiler, as features of `wix-visitor-tests`.
 fn suites() -> String {
-    let mut suites = vec!["wix-visitor-tests/sdk"];
+    let mut suites = vec!["wix-visitor-tests/sdk", "wix-visitor-tests/redis"];
     if tools::small_disk() {
         suites.push("wix-visitor-tests/full-disk");
     } else {

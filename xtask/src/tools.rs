@@ -81,7 +81,7 @@ pub(crate) fn openssl() -> Result {
     .into())
 }
 
-fn apt_get_install(package: &str) -> Result {
+pub(crate) fn apt_get_install(package: &str) -> Result {
     let apt_get = || {
         // Without a password to be asked for: there may be nobody at the keyboard.
         let mut command = if am_root() { program("apt-get") } else { program("sudo") };
@@ -98,19 +98,24 @@ fn apt_get_install(package: &str) -> Result {
     run(apt_get().args(["install", "--yes", "--quiet", "--no-install-recommends", package]))
 }
 
-fn am_root() -> bool {
+pub(crate) fn am_root() -> bool {
     program("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 /// The version that a program prints, or nothing where it is not installed: the last word of its first line, without a `v`.
 fn version_of(command: &mut Command) -> Option<String> {
-    let output = command.stderr(Stdio::null()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let word = text.lines().next()?.split_whitespace().last()?;
-    output.status.success().then(|| word.trim_start_matches('v').to_owned())
+    let line = first_line(command)?;
+    Some(line.split_whitespace().last()?.trim_start_matches('v').to_owned())
 }
 
-fn major(version: &str) -> Option<u32> {
+/// The first line that a program prints, or nothing where it is not installed.
+pub(crate) fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.lines().next().map(str::to_owned))?
+}
+
+pub(crate) fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
 }
 

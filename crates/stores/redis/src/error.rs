@@ -39,8 +39,9 @@ pub(crate) enum Next {
 /// One try that failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
-    /// What to say if it was the last.
-    pub(crate) error: StoreError,
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Said>,
     /// Whether a write that was tried may have been applied, or may yet be.
     pub(crate) maybe_applied: bool,
     pub(crate) next: Next,
@@ -48,25 +49,43 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(error: StoreError, maybe_applied: bool, next: Next) -> Self {
-        Self { error, maybe_applied, next, code: None }
+    pub(crate) fn new(kind: StoreErrorKind, message: impl Into<String>, maybe_applied: bool, next: Next) -> Self {
+        Self { kind, message: message.into(), source: None, maybe_applied, next, code: None }
+    }
+
+    /// What to say if this try was the last.
+    pub(crate) fn into_error(self) -> StoreError {
+        let error = error(self.kind, self.message);
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
+
+    /// The same, of a server that was being connected to.
+    pub(crate) fn into_error_of(self, place: impl fmt::Display) -> StoreError {
+        let message = format!("{place}: {}", self.message);
+        Self { message, ..self }.into_error()
     }
 
     /// No answer within the time there was for it.
     pub(crate) fn silence() -> Self {
         let message = "the server did not answer in time: it is down, frozen, or too slow for the timeout";
-        Self::new(unavailable(message), true, Next::Reconnect)
+        Self::new(StoreErrorKind::Unavailable, message, true, Next::Reconnect)
     }
 
     /// An answer that no server gives to this command.
     pub(crate) fn nonsense() -> Self {
         let message = "the server's answer makes no sense: something else than Redis may answer there";
-        Self::new(unavailable(message), true, Next::Reconnect)
+        Self::new(StoreErrorKind::Unavailable, message, true, Next::Reconnect)
     }
 
     /// One server was asked for what another node of its cluster has.
     pub(crate) fn of_a_cluster() -> Self {
-        Self::new(misconfigured("the server is a node of a cluster: use a redis+cluster: URL"), false, Next::GiveUp)
+        {
+            let message = "the server is a node of a cluster: use a redis+cluster: URL";
+            Self::new(StoreErrorKind::Misconfigured, message, false, Next::GiveUp)
+        }
     }
 
     /// Met after a write was applied.
@@ -110,7 +129,7 @@ impl From<RedisError> for Failure {
             ),
             "WRONGTYPE" => (Corrupt, "something else than a string stands at the key", GiveUp),
             "NOAUTH" => (Misconfigured, "the server asks for a password; put it into the store URL", GiveUp),
-            "WRONGPASS" => (Misconfigured, "the server refuses the user or the password", GiveUp),
+            "WRONGPASS" => (Misconfigured, REFUSED, GiveUp),
             "NOPERM" => (
                 Misconfigured,
                 "the user may not do what the store needs; the README of wix-visitor-redis has the ACL rule",
@@ -122,11 +141,12 @@ impl From<RedisError> for Failure {
         };
         // Not from a server that is known to have refused: a proxy may have lost an answer that was on its way.
         let maybe_applied = message == UNKNOWN;
-        let error = error(kind, message).with_source(Said::code(code));
-        Self { code: Some(code.to_owned()), ..Self::new(error, maybe_applied, next) }
+        let failure = Self::new(kind, message, maybe_applied, next);
+        Self { source: Some(Said::code(code)), code: Some(code.to_owned()), ..failure }
     }
 }
 
+const REFUSED: &str = "the server refuses the user or the password";
 const TOO_OLD: &str = "the server is too old: Redis 6.2 or newer is needed";
 const UNKNOWN: &str = "the server answered with an error that is not known here";
 
@@ -152,63 +172,53 @@ fn plain_error(text: &str) -> (StoreErrorKind, &'static str, Next) {
 }
 
 fn without_code(source: &RedisError) -> Failure {
+    use StoreErrorKind::{Misconfigured, Unavailable, Unsupported};
     match source.kind() {
-        ErrorKind::RESP3NotSupported => Failure::new(error(StoreErrorKind::Unsupported, TOO_OLD), false, Next::GiveUp),
-        ErrorKind::AuthenticationFailed => {
-            Failure::new(misconfigured("the server refuses the user or the password"), false, Next::GiveUp)
-        }
+        ErrorKind::RESP3NotSupported => Failure::new(Unsupported, TOO_OLD, false, Next::GiveUp),
+        ErrorKind::AuthenticationFailed => Failure::new(Misconfigured, REFUSED, false, Next::GiveUp),
         // Of a cluster: none of its nodes could be asked.
         ErrorKind::ClusterConnectionNotFound => {
             let message = "no connection to the node of the cluster that has the key";
-            Failure::new(unavailable(message), false, Next::Reconnect)
+            Failure::new(Unavailable, message, false, Next::Reconnect)
         }
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Failure::nonsense(),
         _ if source.is_timeout() => Failure::silence(),
         _ => {
-            let lost = unavailable("the connection was lost");
-            let error = match io_error(source) {
-                Some(io) => lost.with_source(Said(io.to_string())),
-                None => lost,
-            };
             // Refused means that nothing was sent.
-            Failure::new(error, !source.is_connection_refusal(), Next::Reconnect)
+            let maybe_applied = !source.is_connection_refusal();
+            let lost = Failure::new(Unavailable, "the connection was lost", maybe_applied, Next::Reconnect);
+            Failure { source: io_error(source).map(|io| Said(io.to_string())), ..lost }
         }
     }
 }
 
 /// A connection to this place could not be made. Nothing was sent that could be applied.
 pub(crate) fn not_connected(place: impl fmt::Display, source: &RedisError) -> StoreError {
+    use io::ErrorKind::{InvalidData, PermissionDenied};
     if let Some(io) = io_error(source) {
-        use io::ErrorKind::{InvalidData, PermissionDenied};
         let (kind, hint) = match io.kind() {
             PermissionDenied => (StoreErrorKind::Misconfigured, "; let this process open it"),
             InvalidData => {
-                (StoreErrorKind::Misconfigured, "; see that both sides want TLS and that its certificate is known")
+                (StoreErrorKind::Misconfigured, "; see that both sides want TLS and that its certificate is trusted")
             }
             _ => (StoreErrorKind::Unavailable, ""),
         };
         return error(kind, format!("cannot connect to {place}: {io}{hint}")).with_source(Said(io.to_string()));
     }
-    if source.kind() == ErrorKind::Parse {
-        let message = format!("what answers at {place} is not Redis, or it wants TLS: then use rediss: or tls=true");
-        return misconfigured(message);
-    }
-    if source.kind() == ErrorKind::Io || source.kind() == ErrorKind::Client {
-        // The cluster's client passes on only the text of what its nodes said.
-        let said = source.detail().unwrap_or_default();
-        for code in ["WRONGPASS", "NOAUTH", "NOPERM"] {
-            if said.contains(code) {
-                return at(place, Failure::from(redis::make_extension_error(code.to_owned(), None)).error);
+    match source.kind() {
+        ErrorKind::Parse => misconfigured(format!(
+            "what answers at {place} is not Redis, or it wants TLS: then use rediss: or tls=true"
+        )),
+        ErrorKind::Io | ErrorKind::Client => {
+            // The cluster's client passes on only the text of what its nodes said.
+            let said = source.detail().unwrap_or_default();
+            match ["WRONGPASS", "NOAUTH", "NOPERM"].into_iter().find(|code| said.contains(code)) {
+                Some(code) => Failure::from(redis::make_extension_error(code.to_owned(), None)).into_error_of(place),
+                None => unavailable(format!("cannot connect to {place}: it refuses, or closes the connection at once")),
             }
         }
-        return unavailable(format!("cannot connect to {place}: the connection was closed or never came about"));
+        _ => Failure::from(source.clone()).into_error_of(place),
     }
-    at(place, Failure::from(source.clone()).error)
-}
-
-/// The same error, saying where.
-pub(crate) fn at(place: impl fmt::Display, inner: StoreError) -> StoreError {
-    error(inner.kind(), format!("cannot use {place}")).with_source(inner)
 }
 
 /// The code that a server's error begins with.

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use wix_visitor_core::{StoreError, StoreErrorKind};
 
-use crate::error::{Failure, Next, error, unavailable};
+use crate::error::{Failure, Next, unavailable};
 use crate::link::{Link, Live};
 
 /// How many swaps may wait for replicas at once.
@@ -81,7 +81,7 @@ impl Lane<'_> {
                     "the write stands on the primary, but only {have} of {wanted} replicas had it within {millis} ms: \
                      repeating it is safe"
                 );
-                Err(Failure::new(error(StoreErrorKind::Unknown, message), true, Next::GiveUp))
+                Err(Failure::new(StoreErrorKind::Unknown, message, true, Next::GiveUp))
             }
             Ok(Ok(_)) => Err(Failure::nonsense()),
             Ok(Err(e)) => Err(Failure::from(e).after_write()),

@@ -7,7 +7,7 @@ use redis::Value;
 use tokio::task::JoinSet;
 use wix_visitor_core::StoreError;
 
-use crate::error::{Failure, at, misconfigured, unavailable};
+use crate::error::{Failure, misconfigured, unavailable};
 use crate::server::{Address, Manner};
 use crate::wire::Wire;
 
@@ -66,15 +66,16 @@ impl Group {
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
         let answer = connection.send_packed_command(&question).await.and_then(Value::extract_error);
         let answer = answer.map_err(|e| {
-            let said = Failure::from(e).error;
-            (Reached::Sentinel, at(format_args!("the Sentinel {sentinel} (see sentinel_password)"), said))
+            let place = format_args!("the Sentinel {sentinel} (see sentinel_password)");
+            (Reached::Sentinel, Failure::from(e).into_error_of(place))
         })?;
         if answer == Value::Nil {
             let message = format!("the Sentinels watch no service named {:?}", self.service);
             return Err((Reached::Sentinel, misconfigured(message)));
         }
-        address(&answer)
-            .ok_or_else(|| (Reached::Sentinel, at(format_args!("the Sentinel {sentinel}"), Failure::nonsense().error)))
+        address(&answer).ok_or_else(|| {
+            (Reached::Sentinel, Failure::nonsense().into_error_of(format_args!("the Sentinel {sentinel}")))
+        })
     }
 }
 

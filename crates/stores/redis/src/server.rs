@@ -13,7 +13,7 @@ use redis::{
 };
 use wix_visitor_core::{Secret, StoreError};
 
-use crate::error::{Failure, at, misconfigured, not_connected, unavailable};
+use crate::error::{Failure, misconfigured, not_connected, unavailable};
 use crate::tls::Tls;
 use crate::wire::{Answer, Wire};
 
@@ -106,7 +106,7 @@ impl Manner {
     /// A connection to this server if it is a primary.
     pub(crate) async fn connect_primary(&self, address: &Address) -> Result<Arc<dyn Wire>, StoreError> {
         let server = self.connect(address).await?;
-        let answer = server.ask(&redis::cmd("ROLE")).await.map_err(|e| at(address, Failure::from(e).error))?;
+        let answer = server.ask(&redis::cmd("ROLE")).await.map_err(|e| Failure::from(e).into_error_of(address))?;
         match role(&answer) {
             Some("master") => {
                 tracing::debug!(%address, "connected to Redis");
@@ -116,7 +116,7 @@ impl Manner {
                 "{address} is a replica, which may lag: name its primary, or its Sentinels with redis+sentinel:"
             ))),
             Some("sentinel") => Err(misconfigured(format!("{address} is a Sentinel: use a redis+sentinel: URL"))),
-            _ => Err(at(address, Failure::nonsense().error)),
+            _ => Err(Failure::nonsense().into_error_of(address)),
         }
     }
 

@@ -221,7 +221,7 @@ impl Tries {
         }
         let pause = self.pace.next();
         if failure.next == Next::GiveUp || Instant::now() + pause >= self.until {
-            return Err(failure.error);
+            return Err(failure.into_error());
         }
         sleep(pause).await;
         Ok(())

@@ -1,7 +1,8 @@
 //! One swap, as a script that the server runs in one piece.
 //!
-//! It reads with `GETEX`, as loads do: which reads like `GET`, but counts as a write. So a server that has become a replica since
-//! the connection was made refuses it, where it would answer a `GET` with what it happens to have.
+//! What it answers it has read with `GETEX`, as loads do: that reads like `GET`, but counts as a write. So a server that has become
+//! a replica since the connection was made refuses it, where it would answer a `GET` with what it happens to have. It does not
+//! begin with it: after one write in a script, Redis no longer looks whether there is memory for the next.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::value;
 /// `ARGV`: the expected etag (empty: no record), the value, its time in ms, and whether a repeated write is to be written once
 /// more, so that `WAIT` has something to wait for. Answers OK, or what stands.
 const CODE: &str = "\
-local standing = redis.pcall('GETEX', KEYS[1])
+local standing = redis.pcall('GET', KEYS[1])
 if type(standing) == 'table' then return standing end
 local etag = ''
 if standing then
@@ -29,7 +30,7 @@ if ARGV[4] == '1' and standing == ARGV[2] then
   local written = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
   if written.err then return written end
 end
-return standing
+return redis.pcall('GETEX', KEYS[1])
 ";
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(CODE));

@@ -1,0 +1,107 @@
+//! What befalls a Cluster.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use wix_visitor_core::async_trait;
+
+use super::Fault;
+use crate::redis::{Cluster, Server, until};
+
+/// Each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "their names say it")]
+pub enum Harm {
+    PrimaryKilled,
+    PrimaryFrozen,
+    SlotsMoved,
+}
+
+impl Harm {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::PrimaryKilled, Self::PrimaryFrozen, Self::SlotsMoved];
+}
+
+/// A cluster, which others may use after us, and what is to befall it.
+#[derive(Debug)]
+pub struct Clustered {
+    cluster: Arc<Cluster>,
+    harm: Harm,
+    /// A slot of the primary that was harmed, and the primary.
+    harmed: Mutex<Option<(u16, u16)>>,
+}
+
+impl Clustered {
+    /// This harm to this cluster.
+    pub fn new(cluster: &Arc<Cluster>, harm: Harm) -> Self {
+        Self { cluster: Arc::clone(cluster), harm, harmed: Mutex::default() }
+    }
+
+    /// The primary with the most records.
+    fn busiest(&self) -> &Server {
+        let records = |node: &&Server| node.command::<u64>(&["DBSIZE"]).unwrap_or(0);
+        self.cluster.primaries().into_iter().max_by_key(records).expect("a primary")
+    }
+
+    /// The slots of all its records.
+    fn slots(&self, node: &Server) -> Vec<u16> {
+        let keys: Vec<String> = node.command(&["KEYS", "*"]).expect("its keys");
+        let mut slots: Vec<_> = keys.iter().map(|key| self.cluster.slot(key)).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+}
+
+#[async_trait]
+impl Fault for Clustered {
+    fn name(&self) -> &'static str {
+        match self.harm {
+            Harm::PrimaryKilled => "Cluster: primary killed",
+            Harm::PrimaryFrozen => "Cluster: primary frozen",
+            Harm::SlotsMoved => "Cluster: slots moved",
+        }
+    }
+
+    fn url(&self) -> String {
+        self.cluster.url()
+    }
+
+    fn heals(&self) -> bool {
+        true
+    }
+
+    async fn begin(&self) {
+        let busiest = self.busiest();
+        let slots = self.slots(busiest);
+        *self.harmed.lock().unwrap_or_else(PoisonError::into_inner) = slots.first().map(|slot| (*slot, busiest.port()));
+        match self.harm {
+            Harm::PrimaryKilled => busiest.kill(),
+            Harm::PrimaryFrozen => busiest.freeze(),
+            Harm::SlotsMoved => {
+                for slot in slots.into_iter().take(4) {
+                    self.cluster.move_slot(slot, tokio::time::sleep(Duration::from_millis(300))).await;
+                }
+            }
+        }
+    }
+
+    fn lasts(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn end(&self) {
+        let harmed = self.harmed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Harm::PrimaryFrozen, Some((slot, old))) = (self.harm, harmed) else { return };
+        let replaced = || {
+            let running = self.cluster.nodes().iter().filter(|node| node.port() != old);
+            self.cluster.primary_by(running, slot).is_some_and(|now| now.port() != old)
+        };
+        until("a new primary", replaced).await;
+        self.cluster.nodes().iter().find(|node| node.port() == old).expect("the old primary").thaw();
+    }
+
+    async fn whole(&self) {
+        self.cluster.mend().await;
+    }
+}
