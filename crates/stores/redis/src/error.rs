@@ -130,11 +130,7 @@ impl From<RedisError> for Failure {
             "WRONGTYPE" => (Corrupt, "something else than a string stands at the key", GiveUp),
             "NOAUTH" => (Misconfigured, "the server asks for a password; put it into the store URL", GiveUp),
             "WRONGPASS" => (Misconfigured, REFUSED, GiveUp),
-            "NOPERM" => (
-                Misconfigured,
-                "the user may not do what the store needs; the README of wix-visitor-redis has the ACL rule",
-                GiveUp,
-            ),
+            "NOPERM" => (Misconfigured, NO_RIGHTS, GiveUp),
             "NOPROTO" => (Unsupported, TOO_OLD, GiveUp),
             "CROSSSLOT" => (Unsupported, "the server takes the store's one key for several", GiveUp),
             _ => (Unavailable, UNKNOWN, Again),
@@ -147,6 +143,7 @@ impl From<RedisError> for Failure {
 }
 
 const REFUSED: &str = "the server refuses the user or the password";
+const NO_RIGHTS: &str = "the user may not do what the store needs; the README of wix-visitor-redis has the ACL rule";
 const TOO_OLD: &str = "the server is too old: Redis 6.2 or newer is needed";
 const UNKNOWN: &str = "the server answered with an error that is not known here";
 
@@ -157,6 +154,8 @@ fn plain_error(text: &str) -> (StoreErrorKind, &'static str, Next) {
         let message =
             "the server lacks a command that the store needs: Redis 6.2 or newer is needed, with none renamed";
         (Unsupported, message, Next::GiveUp)
+    } else if text.starts_with("The user executing the script") {
+        (Misconfigured, NO_RIGHTS, Next::GiveUp)
     } else if text.starts_with("max number of clients") {
         (Unavailable, "the server has as many clients as its maxclients allows", Next::Reconnect)
     } else if text.contains("cluster support disabled") {
