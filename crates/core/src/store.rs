@@ -157,6 +157,12 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         let _ = (key, bytes);
         Ok(())
     }
+
+    /// What of the store's own set-up puts visitors at risk, though it works: each in a sentence that says what to do. Tells what
+    /// is known, and asks nobody. The default knows of nothing.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 macro_rules! forward {
@@ -179,6 +185,10 @@ macro_rules! forward {
 
             async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
                 (**self).reserve(key, bytes).await
+            }
+
+            fn warnings(&self) -> Vec<String> {
+                (**self).warnings()
             }
         }
     };

@@ -105,7 +105,7 @@ fn prove(arguments: &Arguments) -> ExitCode {
         }
     });
     let rules: Vec<_> = rules::cases().into_iter().map(|case| (case.clone(), case.compare())).collect();
-    let mut failures = failures(&all);
+    let mut failures = failures(&all, extent);
     failures.extend(rules.iter().flat_map(|(case, compared)| case.failures(compared)));
     let text = report(&all, &rules, start.elapsed());
     println!("\n{text}");

@@ -44,6 +44,8 @@ pub enum Cause {
     Punished,
     /// The newest token in nobody's hands until the grace of the last ends.
     GraceEnds,
+    /// A visitor took the place of one that had taken the place of the visitor, before that was put back.
+    ReplacedTwice,
 }
 
 impl Cause {
@@ -60,6 +62,10 @@ impl Cause {
             Self::GraceEnds => {
                 "the newest refresh token was in a lost reply, or in a process that ended, and a pause or a failover keeps \
                  everybody else from redeeming the last one again before its grace ends"
+            }
+            Self::ReplacedTwice => {
+                "whoever has the one refresh token that works stands still, or cannot show it, while others find the last one spent \
+                 and mint; before it is back the same befalls what they minted, and a new visitor notes one predecessor only"
             }
         }
     }
@@ -81,6 +87,7 @@ pub fn cause(behaviour: Behaviour, faults: &[Fault]) -> Option<Cause> {
     let crash = faults.contains(&Fault::Crash);
     match behaviour {
         Behaviour::Single if any(loses_reply) => Some(Cause::OnlyReply),
+        Behaviour::Single if faults.iter().filter(|fault| overlaps(**fault)).count() > 1 => Some(Cause::ReplacedTwice),
         Behaviour::Reuse if any(overlaps) => Some(Cause::Punished),
         Behaviour::Grace | Behaviour::Latest
             if (crash && any(overlaps)) || (any(loses_reply) && any(Fault::is_pause)) =>

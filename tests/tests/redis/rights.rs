@@ -43,7 +43,7 @@ async fn everything(options: RedisOptions) -> Result<Vec<String>, StoreError> {
         assert_eq!(conflict, Exchange::Conflict(Some(second.clone())));
         assert_eq!(store.load(&key).await?, Some(second));
     }
-    Ok(store.warnings().to_vec())
+    Ok(store.warnings())
 }
 
 /// A server that is warned of, so that the rights to see that count too.

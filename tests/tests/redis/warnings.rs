@@ -1,5 +1,6 @@
 //! Row A12: a server that throws records away, or keeps them in memory alone, is spoken of at the start.
 
+use wix_visitor_core::TokenStore;
 use wix_visitor_redis::RedisStore;
 use wix_visitor_tests::redis::{Cluster, ServerOptions};
 use wix_visitor_tests::trace;

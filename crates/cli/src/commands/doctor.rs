@@ -145,6 +145,10 @@ async fn store(
         ("memory", Ok(())) => Check::good("store", "memory: every command mints a visitor of its own, and forgets it"),
         (_, Ok(())) => Check::good("store", format!("{label} can be opened and written")),
     });
+    for warning in store.warnings() {
+        let failure = Failure::new(Exit::Misconfigured, "misconfigured", warning);
+        checks.push(Check::bad("store", &failure));
+    }
     let Ok(site) = target.builder(client_id).store(store).connect().await else {
         // The API URL, which has been told about.
         return Tokens::default();

@@ -49,11 +49,6 @@ impl RedisStore {
         Self::new(RedisOptions::at(Place::Given(Arc::clone(&wire))), Link::given(wire), None, Vec::new())
     }
 
-    /// What was found wrong with how the servers are set up, when the store connected: each a sentence, and logged once.
-    pub fn warnings(&self) -> &[String] {
-        &self.0.warnings
-    }
-
     pub(crate) async fn start(options: RedisOptions) -> Result<Self, StoreError> {
         needs_runtime()?;
         let (link, replicas) = options.links()?;
@@ -85,6 +80,11 @@ impl fmt::Debug for RedisStore {
 
 #[async_trait]
 impl TokenStore for RedisStore {
+    /// What was found wrong with how the servers are set up, when the store connected: each a sentence, and logged once.
+    fn warnings(&self) -> Vec<String> {
+        self.0.warnings.clone()
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         let inner = &*self.0;
         let name = inner.name(key);
