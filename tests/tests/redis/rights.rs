@@ -65,11 +65,15 @@ async fn the_rights_in_the_readme_are_enough_for_the_whole_contract() {
 }
 
 #[tokio::test]
-async fn they_are_enough_for_a_cluster() {
+async fn they_are_enough_for_a_cluster_which_needs_one_more_than_a_server() {
     let (options, password) = with_user(ServerOptions::default(), &rules());
     let cluster = Cluster::start_with(options).await;
     let options = RedisOptions::from_url(&cluster.url()).unwrap().user(USER).password(password);
-    everything(options).await.unwrap();
+    everything(options.clone()).await.unwrap();
+    for node in cluster.nodes() {
+        node.tell(&["ACL", "SETUSER", USER, "-cluster"]);
+    }
+    everything(options).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -78,12 +82,9 @@ async fn none_of_them_is_too_many() {
     let (_server, options) = leaky_server(&rules).await;
     let all = everything(options).await.unwrap();
     assert_eq!(all.len(), 2, "{all:?}");
-    // What only a cluster or waiting for replicas needs is not needed here.
-    let elsewhere = ["+cluster", "+wait", "+asking", "+readonly"];
-    for rule in rules.iter().filter(|rule| rule.starts_with(['+', '~'])) {
-        if elsewhere.iter().any(|name| rule.starts_with(name)) {
-            continue;
-        }
+    // Those of a cluster, and of who waits for replicas, are not needed here.
+    let elsewhere = |rule: &str| ["+cluster", "+asking", "+wait"].contains(&rule);
+    for rule in rules.iter().filter(|rule| rule.starts_with(['+', '~']) && !elsewhere(rule)) {
         let fewer: Vec<_> = rules.iter().copied().filter(|other| other != rule).collect();
         let (_server, options) = leaky_server(&fewer).await;
         let without = everything(options).await;
