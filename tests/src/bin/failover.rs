@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
             begun.elapsed().as_secs_f64(),
             tally.rounds,
             tally.recoveries.last().map_or(0.0, std::time::Duration::as_secs_f64),
-            if tally.holds() { "" } else { "; NOT AS PROMISED" }
+            if tally.holds() { String::new() } else { format!("; NOT AS PROMISED: {:?}", tally.findings.last()) }
         );
     })
     .await;
