@@ -73,6 +73,7 @@ async fn what_would_not_pass_is_told_at_once() {
         ("WRONGTYPE Operation against a key", Corrupt),
         ("NOAUTH Authentication required.", Misconfigured),
         ("NOPERM this user has no permissions", Misconfigured),
+        ("ERR The user executing the script can't run this command or subcommand", Misconfigured),
         ("MOVED 1 127.0.0.1:1", Misconfigured),
         ("ERR unknown command 'EVALSHA', with args beginning with: 'x'", Unsupported),
     ] {
