@@ -169,8 +169,16 @@ impl Cluster {
             })
             && primaries().count() == 3
             && primaries().all(|primary| followed(primary) && !primary.slots.is_empty())
-            && (node.info("role").as_deref() == Some("master")
-                || node.info("master_link_status").as_deref() == Some("up"))
+            && self.has_all(node)
+    }
+
+    /// Whether a replica has all that its primary has written by now; a primary has.
+    fn has_all(&self, node: &Server) -> bool {
+        let written = |node: &Server| -> Option<u64> { node.info("master_repl_offset")?.parse().ok() };
+        let Some(port) = node.info("master_port") else { return node.info("role").as_deref() == Some("master") };
+        let Some(primary) = self.nodes.iter().find(|node| node.port().to_string() == port) else { return false };
+        let by_now = written(primary);
+        by_now.is_some() && node.info("master_link_status").as_deref() == Some("up") && written(node) >= by_now
     }
 
     /// Starts what was killed again; it finds its place by itself.

@@ -44,10 +44,11 @@ fn client(nodes: &[Address], manner: &Manner, timeout: Duration) -> RedisResult<
         .connection_timeout(timeout / 3)
         .response_timeout(timeout)
         .overall_response_timeout(Some(timeout));
-    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    #[cfg(feature = "rustls")]
     if let Some(tls) = &manner.tls {
         return builder.tls(redis::TlsMode::Secure).certs(tls.certificates.clone()).build();
     }
+    // With the system's library the client takes no certificates here; the nodes' addresses say that TLS is wanted.
     builder.build()
 }
 

@@ -1,7 +1,7 @@
 //! Where the records are, and what is asked of the servers.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,6 +225,10 @@ impl RedisOptions {
             return Err(misconfigured("wait_replicas is larger than any number of replicas"));
         }
         match &self.place {
+            Place::Cluster(_) if self.tls_ca.is_some() && !cfg!(feature = "rustls") => Err(error(
+                StoreErrorKind::Unsupported,
+                "tls_ca for a cluster needs the feature `rustls` of wix-visitor-redis",
+            )),
             Place::Cluster(_) if self.database != 0 => Err(misconfigured("a cluster has no database but 0")),
             Place::Sentinel { sentinels: list, .. } | Place::Cluster(list) if list.is_empty() => {
                 Err(misconfigured("at least one Sentinel or node of the cluster has to be named"))
@@ -282,14 +286,20 @@ impl RedisOptions {
         if !self.tls {
             return Ok(None);
         }
-        let trusted = match &self.tls_ca {
-            None => None,
-            Some(path) => Some(std::fs::read(path).map_err(|e| {
-                misconfigured(format!("cannot read the certificates in {}: {e}", path.display())).with_source(e)
-            })?),
-        };
+        let trusted = self.tls_ca.as_deref().map(certificates).transpose()?;
         Tls::prepare(trusted).map(Some)
     }
+}
+
+fn certificates(path: &Path) -> Result<Vec<u8>, StoreError> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let pem = std::fs::read(path).map_err(|e| {
+        misconfigured(format!("cannot read the certificates in {}: {e}", path.display())).with_source(e)
+    })?;
+    if !pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
+        return Err(misconfigured(format!("{} holds no certificate as PEM", path.display())));
+    }
+    Ok(pem)
 }
 
 fn addresses<H: Into<String>>(list: impl IntoIterator<Item = (H, u16)>) -> Vec<Address> {

@@ -142,6 +142,7 @@ impl From<RedisError> for Failure {
     }
 }
 
+const TLS_HINT: &str = "; see that both sides want TLS and that the certificate is trusted";
 const REFUSED: &str = "the server refuses the user or the password";
 const NO_RIGHTS: &str = "the user may not do what the store needs; the README of wix-visitor-redis has the ACL rule";
 const TOO_OLD: &str = "the server is too old: Redis 6.2 or newer is needed";
@@ -193,12 +194,13 @@ fn without_code(source: &RedisError) -> Failure {
 
 /// A connection to this place could not be made. Nothing was sent that could be applied.
 pub(crate) fn not_connected(place: impl fmt::Display, source: &RedisError) -> StoreError {
-    use io::ErrorKind::{InvalidData, PermissionDenied};
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, InvalidData, PermissionDenied, UnexpectedEof};
     if let Some(io) = io_error(source) {
         let (kind, hint) = match io.kind() {
             PermissionDenied => (StoreErrorKind::Misconfigured, "; let this process open it"),
-            InvalidData => {
-                (StoreErrorKind::Misconfigured, "; see that both sides want TLS and that its certificate is trusted")
+            InvalidData => (StoreErrorKind::Misconfigured, TLS_HINT),
+            ConnectionReset | BrokenPipe | UnexpectedEof => {
+                (StoreErrorKind::Unavailable, "; so does a server that wants TLS: then use rediss: or tls=true")
             }
             _ => (StoreErrorKind::Unavailable, ""),
         };
@@ -208,11 +210,16 @@ pub(crate) fn not_connected(place: impl fmt::Display, source: &RedisError) -> St
         ErrorKind::Parse => misconfigured(format!(
             "what answers at {place} is not Redis, or it wants TLS: then use rediss: or tls=true"
         )),
-        ErrorKind::Io | ErrorKind::Client => {
+        // What a library for TLS says before anything is sent.
+        ErrorKind::Client => misconfigured(format!("cannot connect to {place}: TLS failed{TLS_HINT}")),
+        ErrorKind::Io => {
             // The cluster's client passes on only the text of what its nodes said.
             let said = source.detail().unwrap_or_default();
             match ["WRONGPASS", "NOAUTH", "NOPERM"].into_iter().find(|code| said.contains(code)) {
                 Some(code) => Failure::from(redis::make_extension_error(code.to_owned(), None)).into_error_of(place),
+                None if said.contains("certificate") => {
+                    misconfigured(format!("cannot connect to {place}: TLS failed{TLS_HINT}"))
+                }
                 None => unavailable(format!("cannot connect to {place}: it refuses, or closes the connection at once")),
             }
         }
