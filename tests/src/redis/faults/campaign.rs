@@ -9,7 +9,7 @@ use super::{Fault, Tally, alone, clustered, rounds, sentinels};
 use crate::redis::{Cluster, SentinelGroup};
 
 /// How many faults are at work at the same time: each on servers of its own, and all on this machine.
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = 5;
 
 #[derive(Clone, Copy)]
 enum Job {
