@@ -39,6 +39,7 @@ fn client(nodes: &[Address], manner: &Manner, timeout: Duration) -> RedisResult<
     let nodes = nodes.iter().map(|node| manner.info(node, ProtocolVersion::RESP3)).collect::<RedisResult<Vec<_>>>()?;
     let builder = ClusterClient::builder(nodes)
         .use_protocol(ProtocolVersion::RESP3)
+        .tcp_settings(manner.tcp())
         .retries(0)
         // It connects to the nodes it is given, then to all: both, one of them frozen, within the time of a try.
         .connection_timeout(timeout / 3)

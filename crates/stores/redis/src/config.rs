@@ -252,7 +252,8 @@ impl RedisOptions {
     }
 
     fn link(&self, tls: Option<&Tls>) -> Link {
-        let manner = |login: &Login, database| Manner { login: login.clone(), database, tls: tls.cloned() };
+        let patience = self.timeout / 2;
+        let manner = |login: &Login, database| Manner { login: login.clone(), database, tls: tls.cloned(), patience };
         let servers = Arc::new(manner(&self.login, self.database.into()));
         let timeout = self.timeout;
         match self.place.clone() {
@@ -270,7 +271,8 @@ impl RedisOptions {
                     let (group, servers) = (Arc::clone(&group), Arc::clone(&servers));
                     async move { group.connect_primary(&servers).await }
                 };
-                Link::new(connect, timeout, false)
+                // Shorter: the Sentinels may meanwhile know of another primary than the one that does not answer.
+                Link::new(connect, patience, false)
             }
             Place::Cluster(nodes) => {
                 let connect = move || {

@@ -155,7 +155,7 @@ fn plain_error(text: &str) -> (StoreErrorKind, &'static str, Next) {
         let message =
             "the server lacks a command that the store needs: Redis 6.2 or newer is needed, with none renamed";
         (Unsupported, message, Next::GiveUp)
-    } else if text.starts_with("The user executing the script") {
+    } else if text.contains("The user executing the script") || text.starts_with("ACL failure") {
         (Misconfigured, NO_RIGHTS, Next::GiveUp)
     } else if text.starts_with("max number of clients") {
         (Unavailable, "the server has as many clients as its maxclients allows", Next::Reconnect)
@@ -229,10 +229,16 @@ pub(crate) fn not_connected(place: impl fmt::Display, source: &RedisError) -> St
 
 /// The code that a server's error begins with.
 fn code(source: &RedisError) -> Option<&str> {
-    match source.kind() {
-        ErrorKind::Server(ServerErrorKind::ResponseError) => Some("ERR"),
-        _ => source.code(),
+    let code = match source.kind() {
+        ErrorKind::Server(ServerErrorKind::ResponseError) => "ERR",
+        _ => source.code()?,
+    };
+    if code.starts_with("@user_script") {
+        // Redis 6.2 puts what a command in a script met behind the script's name.
+        let mut words = source.detail().unwrap_or_default().split_whitespace();
+        return Some(words.find_map(|word| word.strip_prefix('-')).unwrap_or("ERR"));
     }
+    Some(code)
 }
 
 fn io_error(source: &RedisError) -> Option<&io::Error> {

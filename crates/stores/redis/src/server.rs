@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
@@ -47,6 +48,8 @@ pub(crate) struct Manner {
     pub(crate) login: Login,
     pub(crate) database: i64,
     pub(crate) tls: Option<Tls>,
+    /// How long what was sent may stay without even the network's acknowledgement.
+    pub(crate) patience: Duration,
 }
 
 impl Manner {
@@ -71,7 +74,16 @@ impl Manner {
             Address::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
         };
         let info = address.into_connection_info()?;
-        Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)).set_redis_settings(settings))
+        Ok(info.set_tcp_settings(self.tcp()).set_redis_settings(settings))
+    }
+
+    /// The other machine's kernel acknowledges for a process that is slow or frozen. Where nobody does, the connection was dropped
+    /// on the way without a word, as firewalls do with idle ones: then there has to be time for another.
+    pub(crate) fn tcp(&self) -> TcpSettings {
+        let settings = TcpSettings::default().set_nodelay(true);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let settings = settings.set_user_timeout(self.patience);
+        settings
     }
 
     fn client(&self, address: &Address, protocol: ProtocolVersion) -> RedisResult<Client> {

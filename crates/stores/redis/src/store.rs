@@ -154,8 +154,6 @@ impl Inner {
 /// The tries of one operation.
 struct Tries {
     until: Instant,
-    /// The longest that one answer is waited for: so a connection that died in silence leaves time for another.
-    patience: Duration,
     pace: Pace,
     maybe_applied: bool,
 }
@@ -163,13 +161,11 @@ struct Tries {
 impl Tries {
     fn begin(timeout: Duration) -> Result<Self, StoreError> {
         needs_runtime()?;
-        let until = Instant::now() + timeout;
-        Ok(Self { until, patience: timeout / 2, pace: Pace::new(), maybe_applied: false })
+        Ok(Self { until: Instant::now() + timeout, pace: Pace::new(), maybe_applied: false })
     }
 
     async fn ask(&self, live: &Live, command: &Cmd) -> Result<Value, Failure> {
-        let until = self.until.min(Instant::now() + self.patience);
-        match timeout_at(until, live.wire.ask(command)).await {
+        match timeout_at(self.until, live.wire.ask(command)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(e)) => {
                 let failure = Failure::from(e);

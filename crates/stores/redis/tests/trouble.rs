@@ -46,7 +46,16 @@ fn shown(error: &StoreError) -> String {
 
 #[tokio::test]
 async fn what_was_not_applied_is_repeated_until_it_is() {
-    for code in ["LOADING x", "MASTERDOWN x", "READONLY x", "CLUSTERDOWN x", "TRYAGAIN x", "NOREPLICAS x", "BUSY x"] {
+    for code in [
+        "@user_script: 1: -READONLY x",
+        "LOADING x",
+        "MASTERDOWN x",
+        "READONLY x",
+        "CLUSTERDOWN x",
+        "TRYAGAIN x",
+        "NOREPLICAS x",
+        "BUSY x",
+    ] {
         let fake = saying(vec![error(code), error(code), ok()]).await;
         assert_eq!(swap(&fake.store().await).await.unwrap(), Exchange::Swapped, "{code}");
         let fake = saying(vec![error(code), error(code), nil()]).await;
@@ -73,7 +82,12 @@ async fn what_would_not_pass_is_told_at_once() {
         ("WRONGTYPE Operation against a key", Corrupt),
         ("NOAUTH Authentication required.", Misconfigured),
         ("NOPERM this user has no permissions", Misconfigured),
+        // In a script of Redis 7, of Valkey 9, and of Redis 6.2.
         ("ERR The user executing the script can't run this command or subcommand", Misconfigured),
+        ("ERR ACL failure in script: User x has no permissions to run the 'get' command", Misconfigured),
+        ("@user_script: 1: The user executing the script can't run this command or subcommand", Misconfigured),
+        ("@user_script: 1: -OOM command not allowed when used memory > 'maxmemory'.", Unavailable),
+        ("@user_script: 1: -WRONGTYPE Operation against a key", Corrupt),
         ("MOVED 1 127.0.0.1:1", Misconfigured),
         ("ERR unknown command 'EVALSHA', with args beginning with: 'x'", Unsupported),
     ] {

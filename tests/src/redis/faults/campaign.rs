@@ -19,6 +19,11 @@ enum Job {
 }
 
 impl Job {
+    /// Whether a round of it takes ten seconds and more: those begin first, so that none is left alone at the end.
+    fn is_long(self) -> bool {
+        matches!(self, Self::Alone(alone::Harm::Frozen) | Self::Watched(sentinels::Harm::PrimaryFrozen))
+    }
+
     async fn start(self) -> Box<dyn Fault> {
         match self {
             Self::Alone(harm) => Box::new(alone::Alone::start(harm).await),
@@ -32,12 +37,15 @@ impl Job {
 pub async fn campaign(times: u32, tell: impl Fn(&str, &Tally) + Clone + Send + Sync + 'static) -> Vec<(String, Tally)> {
     let jobs = alone::Harm::ALL.map(Job::Alone).into_iter();
     let jobs = jobs.chain(sentinels::Harm::ALL.map(Job::Watched)).chain(clustered::Harm::ALL.map(Job::Clustered));
+    let mut jobs: Vec<_> = jobs.enumerate().collect();
+    jobs.sort_by_key(|(_, job)| !job.is_long());
     let room = Arc::new(Semaphore::new(SIDE_BY_SIDE));
     let mut tasks = JoinSet::new();
-    for (n, job) in jobs.enumerate() {
-        let (room, tell) = (Arc::clone(&room), tell.clone());
+    for (n, job) in jobs {
+        let place = Arc::clone(&room).acquire_owned().await;
+        let tell = tell.clone();
         tasks.spawn(async move {
-            let _place = room.acquire().await;
+            let _place = place;
             let fault = job.start().await;
             let tally = rounds(&*fault, times, |tally| tell(fault.name(), tally)).await;
             (n, fault.name().to_owned(), tally)

@@ -31,9 +31,10 @@ pub fn table(tallies: &[(String, Tally)]) -> String {
 /// How to read it.
 pub fn notes(took: Duration) -> String {
     format!(
-        "*Served meanwhile*: calls for a usable token, from the fault until everybody was back; all of them at once. *Back after*: \
-         from the fault, or where it does not heal by itself from its end, until every visitor that is being renewed was renewed \
-         on both instances and saved. Sentinels and Cluster take a primary for down after 1 s. {:.0} min.",
+        "*Served meanwhile*: calls for a usable token, from the moment of the fault until all servers were well again; none of them \
+         waits for the store. *Back after*: from the fault, or where it does not heal by itself from its end, until every visitor \
+         that is being renewed was renewed on both instances and saved. Sentinels and Cluster take a primary for down after 1 s. \
+         {:.0} min.",
         took.as_secs_f64() / 60.0
     )
 }
