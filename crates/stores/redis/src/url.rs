@@ -14,27 +14,7 @@ const SCHEMES: &str =
 const OPTIONS: &str = "timeout_ms, prefix, tls, tls_ca, wait_replicas, wait_ms, sentinel_user, sentinel_password and, after redis+unix:, db";
 
 impl RedisOptions {
-    /// Reads a URL:
-    ///
-    /// | URL | leads to |
-    /// | --- | --- |
-    /// | `redis://[user:password@]host[:6379][/db]` | one server |
-    /// | `rediss://…` | the same through TLS |
-    /// | `redis+unix:///path/to.sock[?db=0]` | one server, by its socket |
-    /// | `redis+sentinel://[user:password@]host[:26379],host…/service[/db]` | the servers of that service |
-    /// | `redis+cluster://[user:password@]host[:6379],host…` | a cluster |
-    ///
-    /// and after a `?`, joined by `&`:
-    ///
-    /// | option | meaning, and what it is without |
-    /// | --- | --- |
-    /// | `timeout_ms` | each operation ends within so many milliseconds: 2000 |
-    /// | `prefix` | what the names of the keys begin with: `wix-visitor:` |
-    /// | `tls` | `true` or `false`: TLS for Sentinels and clusters too; `false` |
-    /// | `tls_ca` | a file of certificates to trust (PEM), instead of the platform's |
-    /// | `wait_replicas` | a swap is done when so many replicas have it: 0 |
-    /// | `wait_ms` | how long they are waited for: half of `timeout_ms` |
-    /// | `sentinel_user`, `sentinel_password` | who we are to the Sentinels |
+    /// Reads a URL; the [crate's documentation](crate#where-to-connect) has the table of what is taken.
     ///
     /// In user, password, path and values, `%XX` stands for the byte `XX`; so must `@`, `/`, `?`, `#`, `&` and `%` be written in a
     /// password.
