@@ -82,10 +82,8 @@ impl Failure {
 
     /// One server was asked for what another node of its cluster has.
     pub(crate) fn of_a_cluster() -> Self {
-        {
-            let message = "the server is a node of a cluster: use a redis+cluster: URL";
-            Self::new(StoreErrorKind::Misconfigured, message, false, Next::GiveUp)
-        }
+        let message = "the server is a node of a cluster: use a redis+cluster: URL";
+        Self::new(StoreErrorKind::Misconfigured, message, false, Next::GiveUp)
     }
 
     /// Met after a write was applied.
