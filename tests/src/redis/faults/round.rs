@@ -32,8 +32,7 @@ pub async fn rounds(fault: &dyn Fault, count: u32, tell: impl Fn(&Tally)) -> Tal
             tally.find(format!("at the end: {error}"));
         }
     }
-    let tally = tally.lock().clone();
-    tally
+    tally.lock().clone()
 }
 
 async fn round(fault: &dyn Fault, fleet: &Fleet, tally: &Arc<Shared>) -> Result<(), String> {
