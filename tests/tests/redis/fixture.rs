@@ -88,7 +88,7 @@ impl Redis {
     }
 }
 
-const DEADLINE: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_secs(2);
 
 /// How many replicas no primary has.
 const TOO_MANY: &str = "100";
