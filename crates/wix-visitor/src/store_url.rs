@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wix_visitor_core::{Error, ErrorKind, StoreError, TokenStore};
+use wix_visitor_core::{Error, ErrorKind, TokenStore};
 
 /// The kinds of store URL there are, the feature that each needs, and whether it is on.
 const KINDS: [(&str, &str, bool); 8] = [
@@ -54,26 +54,26 @@ impl StoreUrl {
         let kind = kind.to_ascii_lowercase();
         #[cfg(any(feature = "file", feature = "sqlite", feature = "redis"))]
         let url = format!("{kind}:{rest}");
-        match kind.as_str() {
+        match (kind.as_str(), rest) {
             #[cfg(feature = "memory")]
-            "memory" if rest.is_empty() => Ok(Self(Kind::Memory)),
+            ("memory", "") => Ok(Self(Kind::Memory)),
             #[cfg(feature = "memory")]
-            "memory" => Err(invalid("a memory: store URL takes nothing after the colon".to_owned())),
+            ("memory", _) => Err(invalid("a memory: store URL takes nothing after the colon".to_owned())),
             #[cfg(feature = "file")]
-            "file" => {
+            ("file", _) => {
                 let options = wix_visitor_file::FileOptions::from_url(&url).map_err(refused)?;
                 in_full(options.path(), "file:/home/me/visitors")?;
                 Ok(Self(Kind::File(options)))
             }
             #[cfg(feature = "sqlite")]
-            "sqlite" => {
+            ("sqlite", _) => {
                 let options = wix_visitor_sqlite::SqliteOptions::from_url(&url).map_err(refused)?;
                 on_disk(options.path())?;
                 in_full(options.path(), "sqlite:/home/me/visitors.db")?;
                 Ok(Self(Kind::Sqlite(options)))
             }
             #[cfg(feature = "redis")]
-            "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "redis+cluster" => {
+            ("redis" | "rediss" | "redis+unix" | "redis+sentinel" | "redis+cluster", _) => {
                 let options = wix_visitor_redis::RedisOptions::from_url(&url).map_err(refused)?;
                 Ok(Self(Kind::Redis(Box::new(options))))
             }
@@ -129,7 +129,7 @@ impl StoreUrl {
 
 /// What a store says of its own URL is the caller's mistake.
 #[cfg(any(feature = "file", feature = "sqlite", feature = "redis"))]
-fn refused(error: StoreError) -> Error {
+fn refused(error: wix_visitor_core::StoreError) -> Error {
     Error::new(ErrorKind::InvalidInput, error.to_string()).with_source(error)
 }
 

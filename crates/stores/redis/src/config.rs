@@ -199,7 +199,7 @@ impl RedisOptions {
     }
 
     /// Connects, and looks whether the servers are set up to keep what they are given
-    /// ([`warnings`](RedisStore::warnings)).
+    /// ([`warnings`](wix_visitor_core::TokenStore::warnings)).
     ///
     /// # Errors
     /// A [`StoreError`] of the kind
