@@ -66,7 +66,8 @@ impl World {
         let Some(visitor) = visitor.filter(|_| site.behaviour != Behaviour::Static) else { return };
         let (now, within) = (self.now(), site.within());
         let mut chance = Chance::of(&[self.plan.seed, as_u64(visitor), now]);
-        if let Some(spared) = self.state().spared.get_mut(visitor)
+        if self.plan.campaign == Campaign::Ok
+            && let Some(spared) = self.state().spared.get_mut(visitor)
             && spared.1 <= now
         {
             *spared = (now + within / 2, now + within);
