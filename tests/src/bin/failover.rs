@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use wix_visitor_tests::redis::faults::{Tally, campaign, report};
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 4)]
+// Servers are started, killed and spoken to by calls that block: nobody else is to wait for that.
+#[tokio::main(flavor = "multi_thread", worker_threads = 16)]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let Some(times) = arguments.next().and_then(|times| times.parse().ok()) else {

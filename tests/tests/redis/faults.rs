@@ -25,7 +25,7 @@ fn all_hold(tallies: &[(String, Tally)]) {
 }
 
 /// Each has a server of its own.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 16)]
 async fn one_server() {
     let mut faults = JoinSet::new();
     for harm in alone::Harm::ALL {
@@ -40,7 +40,7 @@ async fn one_server() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 16)]
 async fn a_group_with_sentinels() {
     let group = Arc::new(SentinelGroup::start().await);
     let mut tallies = Vec::new();
@@ -50,7 +50,7 @@ async fn a_group_with_sentinels() {
     all_hold(&tallies);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 16)]
 async fn a_cluster() {
     let cluster = Arc::new(Cluster::start().await);
     let mut tallies = Vec::new();

@@ -16,8 +16,8 @@ use super::OPERATION;
 use super::fleet::{Fleet, Member, Use, identity, policy};
 use super::tally::Shared;
 
-/// A usable token is served at once; this much is what a busy machine may add to that. Whoever waits for a frozen store waits longer.
-const AT_ONCE: Duration = Duration::from_millis(700);
+/// A usable token is served at once; this much is what a busy machine may add to that.
+const AT_ONCE: Duration = Duration::from_millis(1500);
 /// And this much to a deadline.
 const LATE: Duration = Duration::from_secs(2);
 const HOUR: Duration = Duration::from_secs(3600);
