@@ -107,6 +107,11 @@ impl Target {
         if self.sandbox.is_some() { builder.issuer(SANDBOX_ISSUER) } else { builder }
     }
 
+    /// Whose tokens they are.
+    pub(crate) fn issuer(&self) -> &str {
+        if self.sandbox.is_some() { SANDBOX_ISSUER } else { &self.url }
+    }
+
     pub(crate) fn is_sandbox(&self) -> bool {
         self.sandbox.is_some()
     }

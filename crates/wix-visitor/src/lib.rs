@@ -78,9 +78,9 @@
 //! | `synchronous` | `sqlite:` | `full` (the default): each write waits for the disk; `normal`: power loss may take the last ones |
 //! | `prefix` | Redis | what each key begins with: `wix-visitor:` |
 //! | `db` | `redis+unix:` | the number of the database |
-//! | `tls` | `redis+sentinel:`, `redis+cluster:` | `true`: over TLS |
+//! | `tls` | Redis | `true`: over TLS, as `rediss:` is |
 //! | `tls_ca` | Redis | a file of certificates to trust (PEM), in place of the platform's |
-//! | `sentinel_user`, `sentinel_password` | `redis+sentinel:` | what the sentinels ask for, where that is not what Redis does |
+//! | `sentinel_user`, `sentinel_password` | `redis+sentinel:` | who we are to the Sentinels, where they ask |
 //! | `wait_replicas`, `wait_ms` | Redis, but no Cluster | how many replicas must have each write before it counts, and for how long that is waited for |
 
 #[cfg(feature = "http")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wix_visitor_core::{Entropy, Etag, Exchange, StoreErrorKind, StoreKey, Stored, SystemEntropy, TokenStore};
 use wix_visitor_redis::{RedisOptions, RedisStore};
-use wix_visitor_tests::redis::{Certificates, Cluster, Server, ServerOptions};
+use wix_visitor_tests::redis::{Certificates, Cluster, Server, ServerOptions, until};
 use wix_visitor_tests::trace;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -129,5 +129,50 @@ async fn replies_never_cross_visitors() {
             });
         }
         crowd.join_all().await;
+    }
+}
+
+/// A server with a record, that can no longer save.
+async fn that_cannot_save() -> (Server, RedisStore) {
+    let options = ServerOptions::default().line("save 3600 1000").line("stop-writes-on-bgsave-error yes");
+    let server = options.start().await;
+    let store = open(&format!("{}?timeout_ms=1000", server.url())).await;
+    write(&store).await;
+    // What is to be saved cannot take the place of a folder with something in it.
+    std::fs::create_dir_all(server.socket().with_file_name("dump.rdb").join("in the way")).unwrap();
+    server.tell(&["BGSAVE"]);
+    until("a save that failed", || server.info("rdb_last_bgsave_status").as_deref() == Some("err")).await;
+    (server, store)
+}
+
+#[tokio::test]
+async fn a_primary_that_cannot_save_is_read_and_not_written() {
+    let (_server, store) = that_cannot_save().await;
+    let standing = store.load(&key()).await.unwrap().expect("the record");
+    let new = Stored { etag: Etag::from_bits(SystemEntropy.draw()), bytes: b"new".to_vec() };
+    let error = store.compare_exchange(&key(), Some(&standing.etag), &new, HOUR).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    assert_eq!(store.load(&key()).await.unwrap(), Some(standing));
+}
+
+/// Row C11: nobody reads what a server has kept of old from the time when it was the primary.
+#[tokio::test]
+async fn a_primary_that_becomes_a_replica_shows_nothing_whether_it_can_save_or_not() {
+    for saves in [true, false] {
+        let (server, store) = if saves {
+            let server = ServerOptions::default().start().await;
+            let store = open(&format!("{}?timeout_ms=1000", server.url())).await;
+            write(&store).await;
+            (server, store)
+        } else {
+            that_cannot_save().await
+        };
+        // Of nobody: it keeps its connections and all that it has.
+        server.tell(&["REPLICAOF", "127.0.0.1", "1"]);
+        let error = store.load(&key()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+        let new = Stored { etag: Etag::from_bits(SystemEntropy.draw()), bytes: b"new".to_vec() };
+        let error = store.compare_exchange(&key(), None, &new, HOUR).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "a stale conflict is no answer: {error}");
     }
 }

@@ -139,7 +139,7 @@ async fn store(
         }
     };
     // What the flow itself asks before it sends a grant.
-    let room = store.reserve(&StoreKey::new(&target.url, client_id, &args.visitor), Stored::MAX_BYTES).await;
+    let room = store.reserve(&StoreKey::new(target.issuer(), client_id, &args.visitor), Stored::MAX_BYTES).await;
     checks.push(match (label.kind, room) {
         (_, Err(error)) => Check::bad("store", &wix_visitor::Error::from(error).into()),
         ("memory", Ok(())) => Check::good("store", "memory: every command mints a visitor of its own, and forgets it"),

@@ -15,7 +15,7 @@ use crate::error::{Failure, Next, error, misconfigured};
 use crate::link::{Link, Live};
 use crate::pace::Pace;
 use crate::replicas::{Lane, Replicas};
-use crate::swap::{Answered, Swap};
+use crate::swap::{self, Answered, Swap};
 use crate::value;
 use crate::wire::{Given, Wire};
 
@@ -180,8 +180,8 @@ impl Tries {
     async fn load(&self, live: &Live, name: &[u8]) -> Result<Value, Failure> {
         let answer = self.ask(live, redis::cmd("GETEX").arg(name)).await;
         match answer {
-            // Only a primary says so, and it can read well enough.
-            Err(failure) if failure.is("MISCONF") => self.ask(live, redis::cmd("GET").arg(name)).await,
+            // A primary that cannot save can still read.
+            Err(failure) if failure.is("MISCONF") => self.ask(live, &swap::read_without_saving(name)).await,
             answer => answer,
         }
     }

@@ -63,13 +63,15 @@ impl RedisOptions {
             _ => return Err(misconfigured(SCHEMES)),
         };
         if !login.is_empty() {
-            let (user, password) = login.split_once(':').map_or((login, None), |(user, word)| (user, Some(word)));
+            let Some((user, password)) = login.split_once(':') else {
+                return Err(misconfigured(
+                    "before the @ of a store URL stand user:password, or :password without a user",
+                ));
+            };
             if !user.is_empty() {
                 options = options.user(decode(user)?);
             }
-            if let Some(password) = password {
-                options = options.password(decode(password)?);
-            }
+            options = options.password(decode(password)?);
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             options = options.option(pair)?;
