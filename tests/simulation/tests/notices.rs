@@ -83,3 +83,22 @@ fn a_failing_seed_is_shrunk_to_little_that_still_fails() {
     assert!(again.findings.iter().any(|one| one.breach == finding.breach));
     assert!(!again.log.is_empty());
 }
+
+#[test]
+fn every_breach_counts_though_only_the_first_seeds_are_kept() {
+    let totals = campaign(Campaign::Ok, 0, 200, Some(Flaw::MintOnError), |_, _, _| {});
+    let failed = totals.runs - totals.clean;
+    assert!(failed > 20 && totals.failures.len() == 20, "{failed}");
+    assert!(totals.broken.iter().sum::<u64>() >= failed, "{:?}", totals.broken);
+}
+
+#[test]
+fn a_run_of_nothing_is_no_proof() {
+    let command = |seeds: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wix-visitor-simulation"));
+        command.args(["--campaign", "ok", "--seeds", seeds]).output().unwrap()
+    };
+    assert_eq!(command("0").status.code(), Some(2));
+    let ran = command("3");
+    assert!(ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("3 seeds from 0"));
+}

@@ -22,6 +22,11 @@ pub enum Breach {
     Leaked,
 }
 
+impl Breach {
+    /// All of them, in this order.
+    pub const ALL: [Self; 6] = [Self::Lost, Self::Returned, Self::Mixed, Self::NotServed, Self::Unkept, Self::Leaked];
+}
+
 /// A breach, and where.
 #[derive(Clone, Debug)]
 pub struct Finding {

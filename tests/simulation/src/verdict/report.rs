@@ -39,11 +39,6 @@ fn thousands(number: impl Into<u128>) -> String {
     out
 }
 
-fn count(totals: &Totals, breach: crate::verdict::judge::Breach) -> usize {
-    let seeds = totals.failures.iter();
-    seeds.filter(|failure| failure.findings.iter().any(|finding| finding.breach == breach)).count()
-}
-
 impl Run {
     /// What it came to, as Markdown.
     pub fn told(&self) -> String {
@@ -100,7 +95,7 @@ impl Run {
         use crate::verdict::judge::Breach::{Leaked, Lost, Mixed, NotServed, Returned, Unkept};
         let totals = &self.totals;
         let [lost, mixed, leaked, returned, unserved, unkept] =
-            [Lost, Mixed, Leaked, Returned, NotServed, Unkept].map(|breach| count(totals, breach));
+            [Lost, Mixed, Leaked, Returned, NotServed, Unkept].map(|breach| totals.broken[breach as usize]);
         writeln!(
             out,
             "\n**{lost} visitors lost, {mixed} identities mixed, {leaked} secrets printed**; {returned} forgotten and back, \

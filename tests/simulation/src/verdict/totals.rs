@@ -3,7 +3,7 @@
 use crate::plan::fault::{Class, Fault};
 use crate::plan::{Behaviour, Millis, Plan};
 use crate::run::Outcome;
-use crate::verdict::judge::Finding;
+use crate::verdict::judge::{Breach, Finding};
 
 /// Kinds of faults, as a loss is put down to them.
 pub const KINDS: [&str; 6] =
@@ -68,6 +68,8 @@ pub struct Totals {
     pub given_up: u64,
     /// For each behaviour and set of kinds: visitors judged, and lost.
     pub losses: [[(u64, u64); 64]; 4],
+    /// How often each promise was broken.
+    pub broken: [u64; Breach::ALL.len()],
     /// The first failures.
     pub failures: Vec<Failure>,
 }
@@ -86,6 +88,7 @@ impl Default for Totals {
             traced: 0,
             given_up: 0,
             losses: [[(0, 0); 64]; 4],
+            broken: [0; Breach::ALL.len()],
             failures: Vec::new(),
         }
     }
@@ -118,6 +121,9 @@ impl Totals {
             let (judged, gone) = &mut self.losses[behaviour][kinds(faults)];
             (*judged, *gone) = (*judged + 1, *gone + u64::from(lost));
         }
+        for finding in &outcome.findings {
+            self.broken[finding.breach as usize] += 1;
+        }
         if outcome.findings.is_empty() {
             self.clean += 1;
         } else if self.failures.len() < 20 {
@@ -142,6 +148,7 @@ impl Totals {
                 *sum = (sum.0 + count.0, sum.1 + count.1);
             }
         }
+        self.broken.iter_mut().zip(other.broken).for_each(|(sum, count)| *sum += count);
         self.failures.extend(other.failures);
         self.failures.sort_by_key(|failure| failure.seed);
         self.failures.truncate(20);
