@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use wix_visitor_core::StoreError;
 
 use crate::backend::Backend;
@@ -61,18 +62,12 @@ fn decode_path(backend: Backend, text: &str) -> Result<PathBuf, StoreError> {
     let wrong = || {
         backend.misconfigured("a % in the path of a store URL is followed by two hex digits; write %25 for the sign")
     };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(wrong()) };
-        bytes.extend(u8::try_from(high * 16 + low));
+    // The library takes such a sign for itself.
+    let is_code = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
+    if !text.as_bytes().split(|byte| *byte == b'%').skip(1).all(is_code) {
+        return Err(wrong());
     }
-    path_of(backend, bytes)
+    path_of(backend, percent_decode_str(text).collect())
 }
 
 #[cfg(unix)]

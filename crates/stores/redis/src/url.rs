@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use wix_visitor_core::StoreError;
 
 use crate::config::{Place, RedisOptions};
@@ -153,18 +154,12 @@ fn address(text: &str, port: u16) -> Result<Address, StoreError> {
 fn decode(text: &str) -> Result<String, StoreError> {
     let wrong =
         || misconfigured("a % in a store URL is followed by two hex digits, and makes UTF-8; write %25 for the sign");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err(wrong()) };
-        bytes.extend(u8::try_from(high * 16 + low));
+    // The library takes such a sign for itself.
+    let is_code = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
+    if !text.as_bytes().split(|byte| *byte == b'%').skip(1).all(is_code) {
+        return Err(wrong());
     }
-    String::from_utf8(bytes).map_err(|_| wrong())
+    String::from_utf8(percent_decode_str(text).collect()).map_err(|_| wrong())
 }
 
 #[cfg(test)]
