@@ -5,7 +5,7 @@ use wix_visitor_core::{ClientId, Visitors};
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::FakeEndpoint;
 
-/// A site that keeps up to `snapshots` visitors in memory.
+/// A site with room for up to `snapshots` visitors in memory.
 ///
 /// # Panics
 /// If the site cannot be set up.
@@ -13,7 +13,7 @@ use wix_visitor_testkit::FakeEndpoint;
 pub fn site(snapshots: usize) -> Visitors {
     let client_id = ClientId::new("00000000-0000-4000-8000-000000000000").expect("a client id");
     Visitors::builder(client_id, FakeEndpoint::default(), MemoryStore::default())
-        .snapshots(snapshots)
+        .snapshot_bytes(snapshots.saturating_mul(8 * 1024))
         .build()
         .expect("a site")
 }

@@ -1,11 +1,11 @@
 //! Performs what the protocol decides: the only place where the flow meets store, endpoint, clock and runtime.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Entropy};
@@ -15,11 +15,14 @@ use crate::error::{Error, ErrorKind, StoreError, StoreErrorKind};
 use crate::events::{Event, EventKind};
 use crate::key::ClientId;
 use crate::policy::Policy;
+use crate::protocol::admission::{Admission, Pass, Purpose};
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
 use crate::protocol::intent::{Intent, intended, stems_from};
 use crate::protocol::reconcile::Held;
 use crate::record::{Lineage, Record, decode, encode};
+use crate::snapshots::Snapshots;
 use crate::store::{Etag, Exchange, Stored, TokenStore};
+use crate::watching::Watching;
 
 /// How much longer than its own deadline an endpoint may take before the flow stops listening.
 const GRACE: Duration = Duration::from_millis(250);
@@ -33,28 +36,71 @@ const ROOM: usize = 32 * 1024;
 /// An epoch above any that an application reaches by setting tokens and forgetting: what follows a record that is corrupt.
 const EPOCH_OVER_CORRUPT: u64 = 1 << 32;
 
-/// What the flights of one site share.
+/// How many events wait for a slow reader before it misses some.
+const EVENTS: usize = 1024;
+
+/// What a site is made of.
 #[derive(Debug)]
-pub(crate) struct Driver {
+pub(crate) struct Setup {
     pub(crate) client_id: ClientId,
     pub(crate) endpoint: Arc<dyn TokenEndpoint>,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) policy: Arc<Policy>,
+    pub(crate) snapshots: Snapshots,
+}
+
+/// What the flights of one site share.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    setup: Setup,
+    /// Milliseconds after which a snapshot in use is looked up.
+    pub(crate) look_after: u64,
     pub(crate) events: broadcast::Sender<Event>,
     /// Flights, savers and intents under way.
     pub(crate) tasks: TaskTracker,
     /// No new grants.
     pub(crate) closing: CancellationToken,
+    pub(crate) watching: Watching,
+    admission: Mutex<Admission>,
+    /// Room among what is not in the store yet.
+    outbox: Arc<Semaphore>,
+    /// With the last handle the listening ends.
+    _gone: DropGuard,
+}
+
+impl std::ops::Deref for Driver {
+    type Target = Setup;
+
+    fn deref(&self) -> &Setup {
+        &self.setup
+    }
 }
 
 impl Driver {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let closing = CancellationToken::new();
+        let outbox = usize::try_from(setup.policy.unsaved_most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self {
+            look_after: u64::try_from(setup.policy.look_after.as_millis()).unwrap_or(u64::MAX),
+            setup,
+            events: broadcast::Sender::new(EVENTS),
+            tasks: TaskTracker::new(),
+            watching: Watching::default(),
+            admission: Mutex::default(),
+            outbox: Arc::new(Semaphore::new(outbox)),
+            _gone: closing.clone().drop_guard(),
+            closing,
+        }
+    }
+
     /// The flight under way for this visitor, or a new one towards `goal`.
     pub(crate) fn board(self: &Arc<Self>, entry: &Arc<Entry>, goal: Goal) -> Result<Boarded, Error> {
         let mut state = entry.state();
         if let Some(flight) = &state.flight {
-            return Ok(Boarded { progress: flight.clone(), joined: true });
+            let joined = if state.shared { Joined::Shared } else { Joined::Aside };
+            return Ok(Boarded { progress: flight.clone(), joined: Some(joined) });
         }
         if goal != Goal::Save && self.closing.is_cancelled() {
             return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
@@ -62,30 +108,43 @@ impl Driver {
         let runtime = runtime()?;
         let (progress, waiting) = watch::channel(None);
         state.flight = Some(waiting.clone());
+        state.shared = waited_for(&goal);
         let flight = Flight::new(Arc::clone(&self.policy), entry.spread, goal, entry.held(), state.watch.clone());
         let intents = state.intents();
         drop(state);
+        self.listen(&runtime);
         let seat = Seat { slot: Slot(Arc::clone(entry)), progress };
         let driver = Arc::clone(self);
         // Detached: a caller that goes away cancels its wait, and nothing else.
         runtime.spawn(self.tasks.track_future(async move {
             driver.fly(seat, flight, intents).await;
         }));
-        Ok(Boarded { progress: waiting, joined: false })
+        Ok(Boarded { progress: waiting, joined: None })
     }
 
     async fn fly(self: Arc<Self>, seat: Seat, mut flight: Flight, intents: u64) {
         let entry = Arc::clone(&seat.slot.0);
         let result = self.perform(&entry, &mut flight, intents, &seat.progress).await;
-        let pause = result.as_ref().err().and_then(Error::retry_in).unwrap_or_default();
-        entry.keep_quiet_until(self.clock.monotonic() + pause.max(QUIET));
+        if *flight.goal() != Goal::Look {
+            let pause = result.as_ref().err().and_then(Error::retry_in).unwrap_or_default();
+            entry.keep_quiet_until(self.clock.monotonic() + pause.max(QUIET));
+        }
         entry.state().watch = flight.watch().clone();
+        self.settle(&entry);
         // The slot is free before anybody hears of the end, so that whoever wants more finds no finished flight in it.
         drop(seat.slot);
         seat.progress.send_replace(Some(result));
         if entry.is_unsaved() {
             self.save_later(&entry);
         }
+    }
+
+    /// What this process holds may have changed: its place in memory, and the room it takes among what is not saved.
+    pub(crate) fn settle(&self, entry: &Arc<Entry>) {
+        if !entry.is_unsaved() {
+            entry.state().outbox = None;
+        }
+        self.snapshots.weigh(entry);
     }
 
     async fn perform(
@@ -96,6 +155,7 @@ impl Driver {
         progress: &watch::Sender<Progress>,
     ) -> Result<Landing, Error> {
         let mut input = Input::Start;
+        let mut pass = None;
         loop {
             if self.closing.is_cancelled() {
                 flight.close();
@@ -123,6 +183,7 @@ impl Driver {
                     tokio::select! {
                         biased;
                         () = self.clock.sleep(pause) => {}
+                        () = entry.news.notified() => {}
                         () = self.closing.cancelled() => {}
                     }
                     Input::Woke
@@ -135,6 +196,15 @@ impl Driver {
                     }
                 }
                 Action::Swap(swap) => {
+                    if swap.claims && pass.is_none() {
+                        match self.admit(flight.goal()) {
+                            Ok(admitted) => pass = Some(admitted),
+                            Err(error) => {
+                                input = Input::Barred(error);
+                                continue;
+                            }
+                        }
+                    }
                     tracing::trace!(visitor = %entry.id, claim = swap.new.record.claim.is_some(), "swap");
                     let exchange = self.swap(entry, &swap).await;
                     match exchange.map(|exchange| match exchange {
@@ -150,7 +220,7 @@ impl Driver {
                     // A process that stood still finds the deadline passed and the reply there, both at once. The reply counts,
                     // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
                     let start = self.clock.monotonic();
-                    if let Err(error) = self.reserve(entry).await {
+                    if let Err(error) = self.reserve(entry, timeout / 2).await {
                         input = Input::StoreFailed(error);
                         continue;
                     }
@@ -162,20 +232,60 @@ impl Driver {
                             Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
                         }
                     };
+                    self.learn(entry, &answer);
                     Input::Granted(answer)
                 }
             };
         }
     }
 
-    /// Room for what a grant will bring, within the budget.
-    async fn reserve(&self, entry: &Entry) -> Result<(), StoreError> {
+    /// The right to ask the endpoint, for as long as it is held.
+    fn admit(&self, goal: &Goal) -> Result<Admitted<'_>, Error> {
+        let purpose = if waited_for(goal) { Purpose::Waiting } else { Purpose::Background };
+        let pass = self.admission().admit(purpose, self.clock.monotonic(), &self.policy)?;
+        Ok(Admitted { driver: self, pass })
+    }
+
+    fn learn<T>(&self, entry: &Entry, answer: &Result<T, GrantError>) {
+        match answer {
+            Err(error) if matches!(error.failure, GrantFailure::Transient | GrantFailure::Unknown) => {
+                let chance = u64::try_from(self.entropy.draw() >> 64).unwrap_or(0);
+                self.admission().failed(entry.id, error, chance, self.clock.monotonic(), &self.policy);
+            }
+            _ => self.admission().answered(),
+        }
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Admission> {
+        // Nothing that can panic runs under the lock.
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room for what a grant will bring, in this process and in the store.
+    async fn reserve(&self, entry: &Entry, patience: Duration) -> Result<(), StoreError> {
+        if entry.state().outbox.is_none() {
+            let permit = self.outbox_permit(patience).await?;
+            entry.state().outbox = Some(permit);
+        }
         tokio::select! {
             biased;
             answer = self.store.reserve(&entry.key, ROOM) => answer,
             () = self.clock.sleep(self.policy.save) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer in time whether there is room"))
             }
+        }
+    }
+
+    async fn outbox_permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
+        let full = || {
+            let most = self.policy.unsaved_most;
+            let message = format!("the tokens of {most} visitors wait to be saved; no more are asked for until some are");
+            StoreError::new(StoreErrorKind::Unavailable, "token", message)
+        };
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&self.outbox).acquire_owned() => permit.map_err(|_| full()),
+            () = self.clock.sleep(patience) => Err(full()),
         }
     }
 
@@ -289,9 +399,14 @@ impl Driver {
     /// Does what the application wants, over whatever stands there. Detached, like a flight.
     pub(crate) async fn change(self: &Arc<Self>, entry: &Arc<Entry>, intent: Intent) -> Result<(), Error> {
         let runtime = runtime()?;
+        self.listen(&runtime);
         let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
         let id = entry.id;
-        let task = runtime.spawn(self.tasks.track_future(async move { driver.impose(&entry, &intent).await }));
+        let task = runtime.spawn(self.tasks.track_future(async move {
+            let result = driver.impose(&entry, &intent).await;
+            driver.settle(&entry);
+            result
+        }));
         match task.await {
             Ok(result) => result.map_err(|error| error.with_visitor(id)),
             Err(end) if end.is_panic() => Err(half_way()),
@@ -317,7 +432,7 @@ impl Driver {
             let now = self.clock.now();
             let record = intended(intent, standing.as_ref(), held.as_ref(), lineage, now.wall, &self.policy);
             let new = Seen { etag: Etag::from_bits(self.entropy.draw()), record };
-            let swap = Swap { expected, new, precious: true };
+            let swap = Swap { expected, new, precious: true, claims: false };
             let conflict = match self.swap(entry, &swap).await {
                 Ok(Exchange::Conflict(Some(stored))) if stored.etag == swap.new.etag => None,
                 Ok(Exchange::Swapped) => None,
@@ -385,7 +500,33 @@ fn unreadable(error: StoreError) -> Result<Option<(Etag, Record)>, StoreError> {
 pub(crate) struct Boarded {
     pub(crate) progress: watch::Receiver<Progress>,
     /// It was under way already: its grant may be older than the wish to have one.
-    pub(crate) joined: bool,
+    pub(crate) joined: Option<Joined>,
+}
+
+/// What kind of flight was joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// One that others wait for: its end is theirs all.
+    Shared,
+    /// One that went on in the background: that it came to nothing says nothing to those who wait.
+    Aside,
+}
+
+/// Whether somebody waits for what a flight brings.
+fn waited_for(goal: &Goal) -> bool {
+    matches!(goal, Goal::Serve | Goal::Replace(_))
+}
+
+/// The right to ask the endpoint, handed back in the end, however that comes about.
+struct Admitted<'a> {
+    driver: &'a Driver,
+    pass: Pass,
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.driver.admission().hand_back(&self.pass);
+    }
 }
 
 /// What a flight holds of its visitor. Dropped in this order, so that also those who learn from the end of `progress` that the

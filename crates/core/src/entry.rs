@@ -3,22 +3,25 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
-use tokio::sync::watch;
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::{StoreKey, VisitorId};
+use crate::name::Name;
 use crate::policy::Policy;
 use crate::protocol::flight::Landing;
 use crate::protocol::reconcile::Held;
 use crate::protocol::schedule::Schedule;
 use crate::protocol::watch::Watch;
 use crate::record::Version;
+use crate::store::Etag;
 
 /// This process's copy of a visitor's record, ready to serve from.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Snapshot {
     pub(crate) held: Held,
     pub(crate) header: Option<HeaderValue>,
     pub(crate) schedule: Schedule,
+    /// When it was last compared with the store, or found to need no comparison: in milliseconds of the wall clock.
+    looked: AtomicI64,
 }
 
 impl Snapshot {
@@ -38,7 +43,22 @@ impl Snapshot {
         };
         // What is not in the store yet wants a flight, whatever its age.
         let schedule = if held.etag.is_some() { schedule } else { schedule.due_now() };
-        Self { held, header, schedule }
+        let looked = AtomicI64::new(held.seen.wall.as_millis());
+        Self { held, header, schedule, looked }
+    }
+
+    /// How many milliseconds ago that was; for ever, if the clock has been set back since.
+    pub(crate) fn unlooked(&self, now: Timestamp) -> u64 {
+        u64::try_from(now.as_millis().saturating_sub(self.looked.load(Ordering::Relaxed))).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn needs_no_look(&self, now: Timestamp) {
+        self.looked.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.held.record.bytes()
     }
 }
 
@@ -47,14 +67,15 @@ pub(crate) type Progress = Option<Result<Landing, Error>>;
 
 /// A visitor in this process.
 pub(crate) struct Entry {
+    pub(crate) name: Name,
     pub(crate) key: StoreKey,
     pub(crate) id: VisitorId,
     pub(crate) spread: u64,
-    /// The visitor key was empty: a session without an id is not one visitor, it is everybody.
-    pub(crate) nameless: bool,
     snapshot: ArcSwapOption<Snapshot>,
     /// No renewal starts by itself before this moment, in milliseconds of the monotonic clock.
     quiet_until: AtomicU64,
+    /// Rung when the store told of a change made elsewhere.
+    pub(crate) news: Notify,
     state: Mutex<State>,
 }
 
@@ -62,10 +83,14 @@ pub(crate) struct Entry {
 pub(crate) struct State {
     /// The flight under way.
     pub(crate) flight: Option<watch::Receiver<Progress>>,
+    /// Whether somebody waited for it from the start.
+    pub(crate) shared: bool,
     /// How often the application set tokens or forgot.
     intents: u64,
     pub(crate) watch: Watch,
     pub(crate) saving: bool,
+    /// The room among what is not in the store yet, from before a grant is sent until what it brought is saved.
+    pub(crate) outbox: Option<OwnedSemaphorePermit>,
     attachments: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
@@ -76,16 +101,34 @@ impl State {
 }
 
 impl Entry {
-    pub(crate) fn new(key: StoreKey, nameless: bool) -> Self {
+    /// The least that one takes in memory, with its place in the cache.
+    pub(crate) const SMALLEST: u64 = 512;
+
+    pub(crate) fn new(key: StoreKey, name: Name) -> Self {
         Self {
             id: key.visitor_id(),
             spread: key.spread(),
             key,
-            nameless,
+            name,
+            news: Notify::new(),
             snapshot: ArcSwapOption::empty(),
             quiet_until: AtomicU64::new(0),
             state: Mutex::default(),
         }
+    }
+
+    /// The visitor key was empty: a session without an id is not one visitor, it is everybody.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.name.as_str().is_empty()
+    }
+
+    /// What it takes in memory, about: in steps, so that the cache need not hear of each small change.
+    pub(crate) fn bytes(&self) -> u64 {
+        const STEP: u64 = 128;
+        // The name stands in the cache as well.
+        let own = size_of::<Self>() + self.key.as_str().len() + 2 * self.name.as_str().len();
+        let all = own + self.snapshot.load().as_ref().map_or(0, |snapshot| snapshot.bytes());
+        u64::try_from(all).unwrap_or(u64::MAX).next_multiple_of(STEP).max(Self::SMALLEST)
     }
 
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Option<Arc<Snapshot>>> {
@@ -104,6 +147,11 @@ impl Entry {
     /// Where in which lineage this process is.
     pub(crate) fn version(&self) -> Option<Version> {
         self.snapshot.load().as_ref().and_then(|snapshot| snapshot.held.record.version())
+    }
+
+    /// The version that the store was last known to have.
+    pub(crate) fn etag(&self) -> Option<Etag> {
+        self.snapshot.load().as_ref().and_then(|snapshot| snapshot.held.etag)
     }
 
     pub(crate) fn is_unsaved(&self) -> bool {
@@ -175,7 +223,7 @@ mod tests {
 
     fn entry() -> Entry {
         let client = ClientId::new("client").unwrap();
-        Entry::new(StoreKey::new("issuer", &client, &Secret::new("somebody")), false)
+        Entry::new(StoreKey::new("issuer", &client, &Secret::new("somebody")), Name::new("somebody"))
     }
 
     fn of_epoch(lineage: u128, epoch: u64) -> Held {

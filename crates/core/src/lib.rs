@@ -15,10 +15,12 @@ pub mod protocol;
 #[doc(hidden)] // likewise
 pub mod record;
 mod secret;
+mod snapshots;
 pub mod store;
 mod tokens;
 mod visitor;
 mod visitors;
+mod watching;
 
 pub use async_trait::async_trait;
 pub use clock::{Clock, Entropy, Now, SystemClock, SystemEntropy, Timestamp};
@@ -28,7 +30,7 @@ pub use events::{Event, EventKind, Events, LossReason, VisitorLost};
 pub use key::{ClientId, StoreKey, VisitorId};
 pub use policy::{OnRefused, Policy};
 pub use secret::Secret;
-pub use store::{Etag, Exchange, Stored, TokenStore};
+pub use store::{Change, Changes, Etag, Exchange, Stored, TokenStore};
 pub use tokens::{AccessToken, RefreshToken, Role, Tokens};
 pub use visitor::{Authorization, Status, Visitor};
 pub use visitors::{Visitors, VisitorsBuilder};

@@ -15,6 +15,10 @@ impl Name {
     pub(crate) fn new(key: &str) -> Self {
         Self(Zeroizing::new(key.into()))
     }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Borrow<str> for Name {

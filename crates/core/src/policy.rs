@@ -58,6 +58,16 @@ pub struct Policy {
     pub doubts_over: Duration,
     /// The lifetime assumed where neither the reply nor the token tells. 4 h.
     pub lifetime: Duration,
+    /// How old a snapshot in use may get before it is compared with the store in the background, where the store does not
+    /// announce changes, or its announcements may have been missed. 5 s.
+    pub look_after: Duration,
+    /// How many renewals for which nobody waits may be in flight at once, in one process and for one site. 32.
+    pub background_in_flight: u32,
+    /// How many of them may start in a minute. 1,200. Whoever waits for a token is not counted, and never held up by this.
+    pub background_per_minute: u32,
+    /// How many visitors may have tokens that are in flight or not in the store yet; beyond that, new grants wait, rather than
+    /// that what they bring is lost with the process. 10,000.
+    pub unsaved_most: u32,
     /// What to do with a visitor whose every token was refused.
     pub on_refused: OnRefused,
 }
@@ -84,6 +94,10 @@ impl Default for Policy {
             doubts: 3,
             doubts_over: secs(5 * 60),
             lifetime: secs(4 * 60 * 60),
+            look_after: secs(5),
+            background_in_flight: 32,
+            background_per_minute: 1_200,
+            unsaved_most: 10_000,
             on_refused: OnRefused::Mint,
         }
     }
@@ -112,6 +126,7 @@ impl Policy {
             self.retry_after_most,
             self.doubts_over,
             self.lifetime,
+            self.look_after,
         ];
         if all.iter().any(|duration| *duration > LONGEST) {
             return Err(Error::new(
@@ -138,6 +153,11 @@ impl Policy {
             ),
             (self.doubts >= 1, "doubts must be at least 1"),
             (self.lifetime >= Duration::from_secs(60), "lifetime must be at least a minute"),
+            (self.look_after > Duration::ZERO, "look_after must be above zero"),
+            (
+                self.background_in_flight >= 1 && self.background_per_minute >= 1 && self.unsaved_most >= 1,
+                "background_in_flight, background_per_minute and unsaved_most must be at least 1",
+            ),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             None => Ok(()),

@@ -186,6 +186,20 @@ pub struct Trouble {
 }
 
 impl Record {
+    /// What it holds in memory beyond its own size, about.
+    pub(crate) fn bytes(&self) -> usize {
+        // What a shared allocation adds to a secret's text.
+        const SECRET: usize = 56;
+        let secret = |secret: &Secret| secret.expose().len() + SECRET;
+        let chain = self.chain().map_or(0, |chain| {
+            let access = chain.tokens.access.as_ref().map_or(0, |token| secret(&token.value));
+            let refresh = chain.tokens.refresh.as_ref().map_or(0, |token| secret(&token.value));
+            let aside: usize = chain.alternates.iter().map(|aside| size_of::<Alternate>() + secret(&aside.value)).sum();
+            access + refresh + aside + size_of_val(&*chain.spent.0)
+        });
+        chain + self.trouble.as_ref().map_or(0, |trouble| trouble.message.len())
+    }
+
     /// Where in which lineage the record is, unless it is empty.
     pub fn version(&self) -> Option<Version> {
         match &self.standing {

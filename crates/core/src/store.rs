@@ -49,14 +49,15 @@
 //! }
 //! ```
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::error::StoreError;
-use crate::key::StoreKey;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::key::{ClientId, StoreKey};
 
 /// 128 random bits that name one version of a record. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,6 +123,41 @@ pub enum Exchange {
     Conflict(Option<Stored>),
 }
 
+/// What a store tells of itself while it is [watched](TokenStore::watch).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// From now on no change goes by untold.
+    Listening,
+    /// A record was written.
+    Written {
+        /// Whose.
+        key: StoreKey,
+        /// Its new version.
+        etag: Etag,
+    },
+}
+
+/// Whom a store tells of changes.
+pub struct Changes(Box<dyn Fn(Change) + Send + Sync>);
+
+impl Changes {
+    /// Somebody who does this with each change; it must not block.
+    pub fn new(tell: impl Fn(Change) + Send + Sync + 'static) -> Self {
+        Self(Box::new(tell))
+    }
+
+    /// Tells of one.
+    pub fn tell(&self, change: Change) {
+        (self.0)(change);
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").finish_non_exhaustive()
+    }
+}
+
 /// Keeps records: see the [module's documentation](self) for what an implementation must hold.
 ///
 /// Used as `Arc<dyn TokenStore>`. Later releases add methods with defaults only.
@@ -158,6 +194,20 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Tells `changes` of every record of this site that is written, by whomever, for as long as it can: first that it is
+    /// listening, then each change, soon after it. Returns only with an error; it is called again after a pause then.
+    ///
+    /// So other instances see a sign-in, a sign-out or a forgotten visitor at once. The default cannot do that: what a process uses
+    /// is then looked up in the background every few seconds ([`Policy::look_after`](crate::Policy)).
+    ///
+    /// # Errors
+    /// A [`StoreError`] as soon as a change may have gone by untold; of the kind *unsupported* if there is no point in asking
+    /// again.
+    async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
+        let _ = (site, changes);
+        Err(StoreError::new(StoreErrorKind::Unsupported, "token", "this store does not tell of changes"))
+    }
+
     /// What of the store's own set-up puts visitors at risk, though it works: each in a sentence that says what to do. Tells what
     /// is known, and asks nobody. The default knows of nothing.
     fn warnings(&self) -> Vec<String> {
@@ -185,6 +235,10 @@ macro_rules! forward {
 
             async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
                 (**self).reserve(key, bytes).await
+            }
+
+            async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
+                (**self).watch(site, changes).await
             }
 
             fn warnings(&self) -> Vec<String> {

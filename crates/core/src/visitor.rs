@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::clock::Timestamp;
-use crate::driver::{Boarded, Driver, half_way, runtime};
-use crate::entry::Entry;
+use crate::driver::{Boarded, Driver, Joined, half_way, runtime};
+use crate::entry::{Entry, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::events::VisitorLost;
 use crate::key::VisitorId;
@@ -288,7 +288,7 @@ impl Visitor {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.entry.nameless {
+        if self.entry.is_nameless() {
             return Err(self.error(
                 ErrorKind::InvalidInput,
                 "the visitor key is empty: give each visitor a key of its own, or \"default\" where there is one only",
@@ -312,7 +312,20 @@ impl Visitor {
         if snapshot.schedule.is_due(now) {
             self.renew_meanwhile();
         }
+        if snapshot.unlooked(now) > self.driver.look_after {
+            self.look_meanwhile(snapshot, now);
+        }
         Some(header.clone())
+    }
+
+    /// Sees whether another instance signed this visitor in or out, where nobody would have told.
+    #[cold]
+    fn look_meanwhile(&self, snapshot: &Snapshot, now: Timestamp) {
+        snapshot.needs_no_look(now);
+        if self.driver.may_be_behind(snapshot.held.seen.monotonic) {
+            // The present token serves, whatever comes of it.
+            let _ = self.driver.board(&self.entry, Goal::Look);
+        }
     }
 
     #[cold]
@@ -348,7 +361,7 @@ impl Visitor {
             let Boarded { progress: mut flight, joined } = self.driver.board(&self.entry, goal.clone())?;
             // A flight that was under way before this call may bring the very token that was rejected; a later one tells that
             // there is no better.
-            let stale = joined && first;
+            let stale = joined.is_some() && first;
             first = false;
             let end = loop {
                 if let Some(done) = &*flight.borrow_and_update() {
@@ -374,7 +387,9 @@ impl Visitor {
                     }
                 }
                 // Somebody's wish to renew came to nothing, on a flight that this caller joined: no answer to its own.
-                Some(Err(error)) if joined && goal == Goal::Serve && error.kind() == ErrorKind::InvalidInput => {}
+                Some(Err(error))
+                    if joined.is_some() && goal == Goal::Serve && error.kind() == ErrorKind::InvalidInput => {}
+                Some(Err(_)) if joined == Some(Joined::Aside) => {}
                 Some(Err(error)) => {
                     return match self.present(&goal) {
                         Some(header) => Ok(Authorization { header, lost }),
@@ -416,6 +431,7 @@ impl Visitor {
         let record = decode(&stored.bytes).map_err(|error| Error::from(error).with_visitor(self.entry.id))?;
         let held = Held { record: record.clone(), etag: Some(stored.etag), seen: self.driver.clock.now() };
         self.entry.discover(held, &self.driver.policy);
+        self.driver.settle(&self.entry);
         Ok(Some(record))
     }
 }

@@ -2,28 +2,21 @@
 
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, UnitWeighter};
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
-use crate::driver::{Driver, runtime};
+use crate::driver::{Driver, Setup, runtime};
 use crate::endpoint::TokenEndpoint;
-use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::key::{ClientId, StoreKey};
 use crate::last::Last;
-use crate::name::Name;
 use crate::policy::Policy;
 use crate::secret::Secret;
+use crate::snapshots::Snapshots;
 use crate::store::TokenStore;
 use crate::visitor::Visitor;
 
-/// How many events wait for a slow reader before it misses some.
-const EVENTS: usize = 1024;
+/// The bytes of snapshots that are kept, unless said otherwise.
+const SNAPSHOT_BYTES: usize = 256 << 20;
 
 /// The visitors of one site: one client id, one endpoint, one store. Cheap to clone; clones share everything.
 ///
@@ -31,23 +24,8 @@ const EVENTS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Visitors {
     driver: Arc<Driver>,
-    entries: Arc<Entries>,
     /// Only for what happens when it is dropped.
     _last: Arc<Last>,
-}
-
-type Entries = Cache<Name, Arc<Entry>, UnitWeighter, foldhash::fast::RandomState, InUse>;
-
-/// Keeps what is in use, or not in the store yet, from being evicted.
-#[derive(Clone, Debug, Default)]
-struct InUse;
-
-impl Lifecycle<Name, Arc<Entry>> for InUse {
-    type RequestState = ();
-
-    fn is_pinned(&self, _key: &Name, entry: &Arc<Entry>) -> bool {
-        Arc::strong_count(entry) > 1 || entry.is_unsaved()
-    }
 }
 
 impl Visitors {
@@ -60,7 +38,7 @@ impl Visitors {
             clock: Arc::new(SystemClock::default()),
             entropy: Arc::new(SystemEntropy),
             policy: Policy::default(),
-            snapshots: 100_000,
+            snapshot_bytes: SNAPSHOT_BYTES,
         }
     }
 
@@ -69,18 +47,11 @@ impl Visitors {
     /// The key is the application's own name for one visitor: a session id on a server, `"default"` on a desktop.
     pub fn visitor(&self, key: impl AsRef<str>) -> Visitor {
         let key = key.as_ref();
-        if let Some(entry) = self.entries.get(key) {
-            return Visitor::new(Arc::clone(&self.driver), entry);
-        }
-        let fresh = || {
-            let store_key = StoreKey::new(self.driver.endpoint.issuer(), &self.driver.client_id, &Secret::new(key));
-            Ok::<_, std::convert::Infallible>(Arc::new(Entry::new(store_key, key.is_empty())))
-        };
-        let entry = match self.entries.get_or_insert_with(&Name::new(key), fresh) {
-            Ok(entry) => entry,
-            Err(never) => match never {},
-        };
-        Visitor::new(Arc::clone(&self.driver), entry)
+        let driver = &self.driver;
+        let entry = driver
+            .snapshots
+            .of(key, || StoreKey::new(driver.endpoint.issuer(), &driver.client_id, &Secret::new(key)));
+        Visitor::new(Arc::clone(driver), entry)
     }
 
     /// What happens to this site's visitors, from now on.
@@ -118,7 +89,7 @@ impl Visitors {
     pub async fn shutdown(&self) -> Result<(), Error> {
         runtime()?;
         let finished = self.driver.finish().await;
-        let unsaved = self.entries.iter().filter(|(_, entry)| entry.is_unsaved()).count();
+        let unsaved = self.driver.snapshots.unsaved();
         if unsaved > 0 {
             return Err(Error::new(
                 ErrorKind::Unavailable,
@@ -144,7 +115,7 @@ pub struct VisitorsBuilder {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     policy: Policy,
-    snapshots: usize,
+    snapshot_bytes: usize,
 }
 
 impl VisitorsBuilder {
@@ -166,10 +137,10 @@ impl VisitorsBuilder {
         self
     }
 
-    /// How many visitors are kept in memory; 100,000 unless said otherwise, about 3 KB each. One that is in use or not in
-    /// the store yet is kept beyond that.
-    pub fn snapshots(mut self, count: usize) -> Self {
-        self.snapshots = count;
+    /// How many bytes of visitors are kept in memory; 256 MiB unless said otherwise, which are some 100,000 visitors. One that is in
+    /// use, or not in the store yet, is kept beyond that.
+    pub fn snapshot_bytes(mut self, bytes: usize) -> Self {
+        self.snapshot_bytes = bytes;
         self
     }
 
@@ -179,25 +150,16 @@ impl VisitorsBuilder {
     /// [`ErrorKind::InvalidInput`] if the policy cannot work, naming the rule.
     pub fn build(self) -> Result<Visitors, Error> {
         self.policy.check()?;
-        let entries = Cache::with(
-            self.snapshots.max(1),
-            u64::try_from(self.snapshots.max(1)).unwrap_or(u64::MAX),
-            UnitWeighter,
-            foldhash::fast::RandomState::default(),
-            InUse,
-        );
-        let driver = Driver {
+        let driver = Driver::new(Setup {
             client_id: self.client_id,
             endpoint: self.endpoint,
             store: self.store,
             clock: self.clock,
             entropy: self.entropy,
             policy: Arc::new(self.policy),
-            events: broadcast::Sender::new(EVENTS),
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-        };
+            snapshots: Snapshots::new(self.snapshot_bytes),
+        });
         let driver = Arc::new(driver);
-        Ok(Visitors { _last: Arc::new(Last::new(Arc::clone(&driver))), driver, entries: Arc::new(entries) })
+        Ok(Visitors { _last: Arc::new(Last::new(Arc::clone(&driver))), driver })
     }
 }

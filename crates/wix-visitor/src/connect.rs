@@ -47,7 +47,7 @@ pub fn builder(client_id: &str) -> Builder {
         issuer: None,
         policy: Policy::default(),
         clock: None,
-        snapshots: None,
+        snapshot_bytes: None,
     }
 }
 
@@ -63,7 +63,7 @@ pub struct Builder {
     issuer: Option<String>,
     policy: Policy,
     clock: Option<Arc<dyn Clock>>,
-    snapshots: Option<usize>,
+    snapshot_bytes: Option<usize>,
 }
 
 enum Place {
@@ -131,9 +131,9 @@ impl Builder {
         self
     }
 
-    /// How many visitors are kept in memory.
-    pub fn snapshots(mut self, count: usize) -> Self {
-        self.snapshots = Some(count);
+    /// How many bytes of visitors are kept in memory; see [`VisitorsBuilder::snapshot_bytes`](crate::VisitorsBuilder).
+    pub fn snapshot_bytes(mut self, bytes: usize) -> Self {
+        self.snapshot_bytes = Some(bytes);
         self
     }
 
@@ -162,8 +162,8 @@ impl Builder {
         if let Some(clock) = self.clock {
             visitors = visitors.clock(clock);
         }
-        if let Some(snapshots) = self.snapshots {
-            visitors = visitors.snapshots(snapshots);
+        if let Some(bytes) = self.snapshot_bytes {
+            visitors = visitors.snapshot_bytes(bytes);
         }
         Site::new(visitors.build()?, self.http)
     }

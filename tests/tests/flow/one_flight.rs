@@ -509,7 +509,7 @@ async fn memory_is_bounded_but_never_by_what_is_in_use_or_not_saved() {
     let visitors =
         Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), site.store.clone())
             .clock(site.clock.clone())
-            .snapshots(1)
+            .snapshot_bytes(1)
             .build()
             .unwrap();
     let (kept, unsaved) = (secret_key("kept"), secret_key("unsaved"));

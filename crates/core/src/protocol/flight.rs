@@ -28,6 +28,8 @@ use crate::tokens::Role;
 pub enum Goal {
     /// That what this process holds is in the store.
     Save,
+    /// That what this process holds is what the store shows, whoever wrote it.
+    Look,
     /// A token that is not due, while the present one still serves. Never mints.
     Renew,
     /// A token that is usable: somebody waits for it. Mints where there is none.
@@ -61,6 +63,8 @@ pub struct Swap {
     pub new: Seen,
     /// Holds tokens that nobody else has: worth trying again while the save budget lasts.
     pub precious: bool,
+    /// Takes the claim, and with it the right to ask the endpoint.
+    pub claims: bool,
 }
 
 /// What the driver does next.
@@ -96,6 +100,8 @@ pub enum Input {
     Conflict(Option<Seen>),
     /// The store failed.
     StoreFailed(StoreError),
+    /// This process may not ask the endpoint just now, so the claim was not tried for.
+    Barred(Error),
     /// The endpoint's answer.
     Granted(Result<GrantReply, GrantError>),
     /// The pause is over.
@@ -207,6 +213,11 @@ impl Flight {
         self.held.as_ref()
     }
 
+    /// What it is for.
+    pub fn goal(&self) -> &Goal {
+        &self.goal
+    }
+
     /// What was watched, for the next flight.
     pub fn watch(&self) -> &Watch {
         &self.watch
@@ -283,6 +294,7 @@ impl Turn<'_> {
             (Phase::PuttingBack(_), Input::StoreFailed(error)) if self.flight.granted.is_some() => self.unsaved(error),
             (Phase::PuttingBack(_) | Phase::Claiming { .. }, Input::StoreFailed(error)) => self.fail(error),
 
+            (Phase::Claiming { .. }, Input::Barred(error)) => self.end(Err(error)),
             (Phase::Claiming { swap, since, tries }, Input::Swapped) => self.claimed(swap.new, since, tries),
             (Phase::Granting { claim, grant }, Input::Granted(Ok(reply))) => self.granted(&claim, &grant, &reply),
             (Phase::Granting { claim, grant }, Input::Granted(Err(error))) => self.failed(claim, &grant, &error),
@@ -343,7 +355,7 @@ impl Turn<'_> {
     /// Whether this record, as it was last seen, asks for nothing or for a claim. The claim tells if it is still what stands
     /// there; where it is somebody else's turn, or an error would be told, only a look does.
     fn may_go_on(&self, record: &Record) -> bool {
-        let quiet = record.claim.is_none() && record.trouble.is_none();
+        let quiet = record.claim.is_none() && record.trouble.is_none() && self.flight.goal != Goal::Look;
         quiet && (self.goal_met() || matches!(self.wanted(record), Ok(Some(_))))
     }
 
@@ -354,7 +366,7 @@ impl Turn<'_> {
 
     fn swap(&mut self, expected: Option<Etag>, record: Record, precious: bool) -> Swap {
         let etag = Etag::from_bits((self.draw)());
-        Swap { expected, new: Seen { etag, record }, precious }
+        Swap { expected, new: Seen { etag, record }, precious, claims: false }
     }
 
     /// The store shows this: whose record counts?
@@ -458,7 +470,8 @@ impl Turn<'_> {
         }
         let record = self.flight.held.as_ref().map(|held| held.record.clone()).unwrap_or_default();
         let lineage = record.version().map(|version| version.lineage);
-        if self.flight.goal == Goal::Save || (self.flight.origin.is_some() && self.flight.origin != lineage) {
+        let to_see = matches!(self.flight.goal, Goal::Save | Goal::Look);
+        if to_see || (self.flight.origin.is_some() && self.flight.origin != lineage) {
             // Another identity stands there now: whether that still wants a token is the caller's to say.
             return self.land();
         }
@@ -501,7 +514,7 @@ impl Turn<'_> {
                     "there is nothing to renew: this visitor has no tokens, or was forgotten; ask for an authorization to \
                      mint new ones",
                 )),
-                Goal::Renew | Goal::Save => Ok(None),
+                Goal::Renew | Goal::Save | Goal::Look => Ok(None),
             };
         };
         if let Some(refresh) = chain.candidate() {
@@ -544,7 +557,7 @@ impl Turn<'_> {
         let nonce = Nonce((self.draw)());
         self.flight.own = Some(nonce);
         self.flight.watch.claim = Some((nonce, since.monotonic));
-        let swap = self.swap(expected, record.claimed(Some(nonce)), false);
+        let swap = Swap { claims: true, ..self.swap(expected, record.claimed(Some(nonce)), false) };
         self.flight.phase = Phase::Claiming { swap: swap.clone(), since, tries };
         Action::Swap(Box::new(swap))
     }

@@ -16,12 +16,14 @@
 //! * [`outcome`] - what a reply, or a failure, makes of a record
 //! * [`reconcile`] - which of two records counts
 //! * [`intent`] - what *set tokens* and *forget* write
+//! * [`admission`] - who of one process may ask the endpoint just now
 //! * [`watch`] - how long other holders' claims and pauses have stood
 
 use std::time::Duration;
 
 use crate::clock::Now;
 
+pub mod admission;
 pub mod flight;
 pub mod intent;
 pub mod outcome;

@@ -113,10 +113,7 @@ pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestam
         message.push_str(&format!(" (request id {id})"));
     }
     let mut trouble = trouble(claimed, error.failure, message, error.retry_after, now, policy);
-    // Up to a quarter more, so that the instances of a fleet do not knock together.
-    let quarter = u64::try_from(trouble.pause.as_millis() / 4).unwrap_or(u64::MAX);
-    trouble.pause += Duration::from_millis(jitter % quarter.saturating_add(1));
-    trouble.pause = trouble.pause.min(policy.retry_after_most.max(policy.backoff_most));
+    trouble.pause = moved(trouble.pause, jitter, policy);
     trouble.until = now + trouble.pause;
     let mut record = Record { claim: None, trouble: Some(trouble), ..claimed.clone() };
     if error.failure == GrantFailure::Doubtful
@@ -125,6 +122,13 @@ pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestam
         chain.doubt = Some(doubted(chain.doubt, now));
     }
     record
+}
+
+/// A pause by up to a quarter longer, so that the instances of a fleet do not knock together.
+pub(super) fn moved(pause: Duration, jitter: u64, policy: &Policy) -> Duration {
+    let quarter = u64::try_from(pause.as_millis() / 4).unwrap_or(u64::MAX);
+    let pause = pause + Duration::from_millis(jitter % quarter.saturating_add(1));
+    pause.min(policy.retry_after_most.max(policy.backoff_most))
 }
 
 fn trouble(

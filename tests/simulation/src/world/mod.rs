@@ -247,7 +247,6 @@ impl World {
         let built = Visitors::builder(self.client_id.clone(), seam.clone(), seam)
             .clock(Arc::clone(&machine))
             .entropy(Draws(Arc::clone(&machine)))
-            .snapshots(self.plan.visitors.len() * 2 + 64)
             .build();
         let Ok(visitors) = built else { return };
         let events = Arc::new(Mutex::new(visitors.events()));

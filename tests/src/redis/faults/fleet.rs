@@ -155,14 +155,14 @@ pub(super) fn identity(sandbox: &Sandbox, authorization: &Authorization) -> Stri
     sandbox.identity_of(&token).ok().flatten().unwrap_or_else(|| "nobody".to_owned())
 }
 
-async fn site(url: &str, sandbox: &Sandbox, clock: &AheadClock, snapshots: Option<usize>) -> Site {
+async fn site(url: &str, sandbox: &Sandbox, clock: &AheadClock, snapshot_bytes: Option<usize>) -> Site {
     let builder = wix_visitor::builder(CLIENT_ID)
         .store(open(url).await)
         .http(HttpOptions::new().base_url(sandbox.url()))
         .policy(policy())
         .clock(clock.clone());
-    let builder = match snapshots {
-        Some(count) => builder.snapshots(count),
+    let builder = match snapshot_bytes {
+        Some(bytes) => builder.snapshot_bytes(bytes),
         None => builder,
     };
     builder.connect().await.expect("a site")

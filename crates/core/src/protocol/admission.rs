@@ -1,0 +1,224 @@
+//! Who of one process may ask the endpoint just now.
+//!
+//! Whoever waits for a token is never held up, until the endpoint itself says that it is too much (429), or fails one visitor after
+//! the other. Then nobody asks but one prober at a time, with growing pauses in between, and the others are told at once. Renewals
+//! that nobody waits for keep within a number in flight and a number a minute besides, and leave it to the shoppers to find out
+//! whether the endpoint is back.
+
+use std::time::Duration;
+
+use crate::endpoint::{GrantError, GrantFailure};
+use crate::error::Error;
+use crate::key::VisitorId;
+use crate::policy::Policy;
+use crate::protocol::outcome;
+
+/// How many grants in a row have to fail, of more than one visitor, before the endpoint counts as down: one visitor's trouble, or
+/// the odd failure, is none of the others' business.
+const DOWN_AFTER: u32 = 5;
+
+/// Why somebody wants to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Somebody waits for the token.
+    Waiting,
+    /// The present token still serves.
+    Background,
+}
+
+/// What one process knows of its endpoint, and of its own renewals. All moments are of the monotonic clock.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// Renewals in flight for which nobody waits.
+    background: u32,
+    /// When the next of them would be right on time, were they evenly spaced.
+    next_background: Duration,
+    /// Failures in a row.
+    failures: u32,
+    /// Whose the first of them was, and whether there were others'.
+    first: Option<VisitorId>,
+    several: bool,
+    down: Option<Down>,
+}
+
+#[derive(Debug)]
+struct Down {
+    /// How often it was probed in vain.
+    probes: u32,
+    pause: Duration,
+    until: Duration,
+    /// Since when a prober has been under way.
+    probing: Option<Duration>,
+    error: GrantError,
+}
+
+/// The right to ask; to be handed back.
+#[derive(Debug)]
+#[must_use]
+pub struct Pass {
+    purpose: Purpose,
+    probes: bool,
+}
+
+impl Admission {
+    /// A pass, or the error of those who get none, which says for how long.
+    pub fn admit(&mut self, purpose: Purpose, now: Duration, policy: &Policy) -> Result<Pass, Error> {
+        let mut probes = false;
+        if let Some(down) = &mut self.down {
+            // Shoppers first: they know sooner.
+            let until = if purpose == Purpose::Waiting { down.until } else { down.until + down.pause };
+            let probing = down.probing.filter(|since| now.saturating_sub(*since) < policy.lease);
+            let left = until.saturating_sub(now).max(probing.map_or(Duration::ZERO, |_| policy.backoff_first));
+            if left > Duration::ZERO {
+                return Err(outcome::error_of(&down.error, Some(left)));
+            }
+            probes = true;
+        }
+        if purpose == Purpose::Background {
+            let space = Duration::from_secs(60) / policy.background_per_minute.max(1);
+            let early = self.next_background.saturating_sub(now);
+            // As many at once as may be in flight, then evenly spaced.
+            if self.background >= policy.background_in_flight || early > space * (policy.background_in_flight - 1) {
+                let message = "enough renewals are under way in the background; this one comes later";
+                let error = GrantError::new(GrantFailure::Transient, message);
+                return Err(outcome::error_of(&error, Some(space)));
+            }
+            self.next_background = self.next_background.max(now) + space;
+            self.background += 1;
+        }
+        if let (true, Some(down)) = (probes, &mut self.down) {
+            down.probing = Some(now);
+        }
+        Ok(Pass { purpose, probes })
+    }
+
+    /// The endpoint answered this visitor.
+    pub fn answered(&mut self) {
+        *self = Self { background: self.background, next_background: self.next_background, ..Self::default() };
+    }
+
+    /// The endpoint did not, or asked for patience. `chance` moves the pause, so that the instances of a fleet do not knock together.
+    pub fn failed(&mut self, whose: VisitorId, error: &GrantError, chance: u64, now: Duration, policy: &Policy) {
+        self.failures = self.failures.saturating_add(1);
+        self.several |= *self.first.get_or_insert(whose) != whose;
+        let asked = error.status == Some(429);
+        if self.down.is_none() && !asked && !(self.several && self.failures >= DOWN_AFTER) {
+            return;
+        }
+        // Those sent before it was known to be down say nothing new.
+        if self.down.as_ref().is_some_and(|down| now < down.until && down.probing.is_none()) {
+            return;
+        }
+        let probes = self.down.as_ref().map_or(0, |down| down.probes) + 1;
+        let pause = outcome::moved(policy.backoff(probes, error.retry_after), chance, policy);
+        self.down = Some(Down { probes, pause, until: now + pause, probing: None, error: error.clone() });
+    }
+
+    /// Hands a pass back, whatever became of it.
+    pub fn hand_back(&mut self, pass: &Pass) {
+        if pass.purpose == Purpose::Background {
+            self.background = self.background.saturating_sub(1);
+        }
+        if let (true, Some(down)) = (pass.probes, &mut self.down) {
+            down.probing = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::secs;
+    use Purpose::{Background, Waiting};
+
+    fn visitor(number: u8) -> VisitorId {
+        VisitorId::of(&format!("client/{number:08x}"))
+    }
+
+    fn failure(status: u16) -> GrantError {
+        GrantError::new(GrantFailure::Transient, "busy").with_status(status)
+    }
+
+    fn after(failures: u8, visitors: u8, policy: &Policy) -> Admission {
+        let mut admission = Admission::default();
+        (0..failures).for_each(|n| admission.failed(visitor(n % visitors), &failure(503), 0, secs(10), policy));
+        admission
+    }
+
+    #[test]
+    fn one_visitors_failures_and_the_odd_one_bar_nobody() {
+        let policy = Policy::default();
+        assert!(after(50, 1, &policy).admit(Waiting, secs(10), &policy).is_ok());
+        assert!(after(4, 4, &policy).admit(Waiting, secs(10), &policy).is_ok());
+        let mut admission = after(4, 4, &policy);
+        admission.answered();
+        admission.failed(visitor(9), &failure(503), 0, secs(10), &policy);
+        assert!(admission.admit(Waiting, secs(10), &policy).is_ok());
+    }
+
+    #[test]
+    fn an_endpoint_that_is_down_gets_one_prober_at_a_time_and_its_success_lets_all_in() {
+        let policy = Policy::default();
+        let mut admission = after(5, 5, &policy);
+        let refused = admission.admit(Waiting, secs(10), &policy).unwrap_err();
+        assert_eq!(refused.retry_in(), Some(secs(1)));
+        let prober = admission.admit(Waiting, secs(11), &policy).unwrap();
+        assert!(admission.admit(Waiting, secs(11), &policy).is_err());
+        admission.failed(visitor(7), &failure(503), 0, secs(12), &policy);
+        admission.hand_back(&prober);
+        assert_eq!(admission.admit(Waiting, secs(12), &policy).unwrap_err().retry_in(), Some(secs(2)));
+        let prober = admission.admit(Waiting, secs(14), &policy).unwrap();
+        admission.answered();
+        admission.hand_back(&prober);
+        for _ in 0..10_000 {
+            let _ = admission.admit(Waiting, secs(14), &policy).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_prober_that_never_came_back_is_not_waited_for_beyond_a_lease() {
+        let policy = Policy::default();
+        let mut admission = after(5, 5, &policy);
+        let _lost = admission.admit(Waiting, secs(11), &policy).unwrap();
+        assert!(admission.admit(Waiting, secs(25), &policy).is_err());
+        assert!(admission.admit(Waiting, secs(26), &policy).is_ok());
+    }
+
+    #[test]
+    fn too_many_requests_count_at_once_and_for_as_long_as_was_asked() {
+        let policy = Policy::default();
+        let mut admission = Admission::default();
+        let asked = failure(429).with_retry_after(Some(secs(30)));
+        admission.failed(visitor(1), &asked, 0, secs(10), &policy);
+        assert_eq!(admission.admit(Waiting, secs(10), &policy).unwrap_err().retry_in(), Some(secs(30)));
+        // Others that were under way lengthen nothing.
+        admission.failed(visitor(2), &asked, 0, secs(20), &policy);
+        assert!(admission.admit(Waiting, secs(40), &policy).is_ok());
+    }
+
+    #[test]
+    fn shoppers_find_out_first_whether_the_endpoint_is_back() {
+        let policy = Policy::default();
+        let mut admission = after(5, 5, &policy);
+        assert!(admission.admit(Background, secs(11), &policy).is_err());
+        assert!(admission.admit(Background, secs(12), &policy).is_ok(), "where there are none, somebody has to");
+    }
+
+    #[test]
+    fn renewals_in_the_background_are_bounded_in_number_and_rate_and_shoppers_are_not() {
+        let policy = Policy { background_in_flight: 3, background_per_minute: 60, ..Policy::default() };
+        let mut admission = Admission::default();
+        let mut passes: Vec<Pass> = (0..3).map(|_| admission.admit(Background, secs(0), &policy).unwrap()).collect();
+        assert!(admission.admit(Background, secs(30), &policy).is_err(), "three are in flight");
+        passes.drain(..).for_each(|pass| admission.hand_back(&pass));
+        let mut admitted = 0;
+        for millisecond in 0..60_000 {
+            if let Ok(pass) = admission.admit(Background, Duration::from_millis(millisecond), &policy) {
+                admission.hand_back(&pass);
+                admitted += 1;
+            }
+            let _ = admission.admit(Waiting, Duration::from_millis(millisecond), &policy).unwrap();
+        }
+        assert!((59..=60).contains(&admitted), "{admitted} in the minute after three at once");
+    }
+}

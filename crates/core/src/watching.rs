@@ -1,0 +1,153 @@
+//! Changes made elsewhere: heard from a store that tells of them, and looked for where none does.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::driver::Driver;
+use crate::entry::Entry;
+use crate::error::StoreErrorKind;
+use crate::protocol::flight::Goal;
+use crate::store::{Change, Changes, Etag};
+
+/// How soon after its first use a site begins to listen: later than most commands are over.
+const BEGIN: Duration = Duration::from_secs(1);
+/// For how long changes are gathered, so that a claim and its commit cost one look.
+const GATHER: Duration = Duration::from_millis(250);
+/// How many visitors are looked up at once.
+const LOOKS: usize = 64;
+/// The pause before listening again: at first, and at most.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_MOST: Duration = Duration::from_secs(30);
+
+/// What one process hears of its store.
+#[derive(Debug, Default)]
+pub(crate) struct Watching {
+    begun: AtomicBool,
+    /// Since when no change has gone by untold, in milliseconds of the monotonic clock and one; 0 while nobody listens.
+    since: AtomicU64,
+    /// What was told and not yet looked at.
+    heard: Mutex<HashMap<u64, (Weak<Entry>, Etag)>>,
+}
+
+impl Watching {
+    /// Whether all that has happened since this moment would have been heard of.
+    pub(crate) fn covers(&self, moment: Duration) -> bool {
+        let since = self.since.load(Ordering::Relaxed);
+        since != 0 && u128::from(since) <= moment.as_millis()
+    }
+
+    fn listens(&self, now: Option<Duration>) {
+        let since = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1) + 1);
+        self.since.store(since, Ordering::Relaxed);
+    }
+}
+
+/// Nobody listens any more, however the listening ended.
+struct Listening {
+    driver: Weak<Driver>,
+    /// There is no point in beginning again.
+    for_good: bool,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.upgrade() {
+            driver.watching.listens(None);
+            driver.watching.begun.store(self.for_good, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Driver {
+    /// Begins to listen, once.
+    pub(crate) fn listen(self: &Arc<Self>, runtime: &Handle) {
+        if !self.watching.begun.swap(true, Ordering::Relaxed) {
+            let (weak, store, clock) = (Arc::downgrade(self), Arc::clone(&self.store), Arc::clone(&self.clock));
+            let (site, closing) = (self.client_id.clone(), self.closing.clone());
+            // It keeps no site alive: with its last handle the listening ends.
+            runtime.spawn(closing.clone().run_until_cancelled_owned(async move {
+                let mut listening = Listening { driver: Weak::clone(&weak), for_good: false };
+                clock.sleep(BEGIN).await;
+                let mut pause = AGAIN_FIRST;
+                loop {
+                    let hearer = Weak::clone(&weak);
+                    let changes = Changes::new(move |change| {
+                        if let Some(driver) = hearer.upgrade() {
+                            driver.hear(change);
+                        }
+                    });
+                    let Err(error) = store.watch(&site, &changes).await;
+                    let Some(driver) = weak.upgrade() else { return };
+                    if driver.watching.since.swap(0, Ordering::Relaxed) != 0 {
+                        pause = AGAIN_FIRST;
+                    }
+                    drop(driver);
+                    if error.kind() == StoreErrorKind::Unsupported {
+                        tracing::debug!(%error, "visitors in use are looked up every few seconds");
+                        listening.for_good = true;
+                        return;
+                    }
+                    tracing::warn!(%error, "the store's changes are not heard; visitors in use are looked up meanwhile");
+                    clock.sleep(pause).await;
+                    pause = (pause * 2).min(AGAIN_MOST);
+                }
+            }));
+        }
+    }
+
+    fn hear(self: &Arc<Self>, change: Change) {
+        let (key, etag) = match change {
+            Change::Listening => return self.watching.listens(Some(self.clock.monotonic())),
+            Change::Written { key, etag } => (key, etag),
+        };
+        let Some(entry) = self.snapshots.by_key(&key) else { return };
+        if entry.etag() == Some(etag) {
+            return;
+        }
+        // Those who wait for the claim of another holder look at once.
+        entry.news.notify_waiters();
+        let mut heard = self.watching.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = heard.is_empty();
+        heard.insert(entry.spread, (Arc::downgrade(&entry), etag));
+        drop(heard);
+        let (true, Ok(runtime)) = (first, Handle::try_current()) else { return };
+        let driver = Arc::downgrade(self);
+        let clock = Arc::clone(&self.clock);
+        runtime.spawn(self.closing.clone().run_until_cancelled_owned(async move {
+            clock.sleep(GATHER).await;
+            if let Some(driver) = driver.upgrade() {
+                driver.look_at_all().await;
+            }
+        }));
+    }
+
+    /// Looks at all that was heard of and is not known yet.
+    async fn look_at_all(self: Arc<Self>) {
+        let heard = std::mem::take(&mut *self.watching.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let at_once = Arc::new(Semaphore::new(LOOKS));
+        for (entry, etag) in heard.into_values() {
+            let Some(entry) = entry.upgrade() else { continue };
+            // A flight under way ends with what the store shows.
+            let known = entry.etag().is_none_or(|own| own == etag) || entry.state().flight.is_some();
+            let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
+            if known {
+                continue;
+            }
+            let Ok(mut flight) = self.board(&entry, Goal::Look) else { continue };
+            tokio::spawn(async move {
+                let _ = flight.progress.wait_for(Option::is_some).await;
+                drop(turn);
+            });
+        }
+    }
+
+    /// Whether what this process holds since then may have been changed elsewhere without its knowing.
+    pub(crate) fn may_be_behind(&self, seen: Duration) -> bool {
+        !self.watching.covers(seen)
+    }
+}
