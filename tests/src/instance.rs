@@ -39,7 +39,12 @@ impl Instance {
 
     /// The first instance, with a policy of its own.
     pub fn with_policy(rotation: Rotation, policy: Policy) -> Self {
-        let shared: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        Self::with_store(MemoryStore::new(), rotation, policy)
+    }
+
+    /// The first instance, on this store.
+    pub fn with_store(store: impl TokenStore, rotation: Rotation, policy: Policy) -> Self {
+        let shared: Arc<dyn TokenStore> = Arc::new(store);
         Self::on(shared, FakeEndpoint::new(rotation), TestClock::default(), policy, secret_key("visitor").into())
     }
 

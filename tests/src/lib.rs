@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "test code, also where no test attribute says so")]
 
 pub mod ahead_clock;
+pub mod announcing;
 pub mod broken;
 pub mod command;
 pub mod counter;

@@ -46,7 +46,10 @@ impl Lifecycle<Name, Slot> for Staying {
     }
 
     fn on_evict(&self, (): &mut (), _: Name, slot: Slot) {
-        self.0.lock().remove(&slot.entry.spread);
+        // Also told of what is only replaced: then there is the new slot, and whoever replaces it.
+        if Arc::strong_count(&slot.entry) == 1 {
+            self.0.lock().remove(&slot.entry.spread);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -31,14 +31,20 @@ pub(crate) struct Watching {
     /// Since when no change has gone by untold, in milliseconds of the monotonic clock and one; 0 while nobody listens.
     since: AtomicU64,
     /// What was told and not yet looked at.
-    heard: Mutex<HashMap<u64, (Weak<Entry>, Etag)>>,
+    heard: Mutex<Heard>,
 }
+
+type Heard = HashMap<u64, (Weak<Entry>, Etag)>;
 
 impl Watching {
     /// Whether all that has happened since this moment would have been heard of.
     pub(crate) fn covers(&self, moment: Duration) -> bool {
         let since = self.since.load(Ordering::Relaxed);
         since != 0 && u128::from(since) <= moment.as_millis()
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listens(&self, now: Option<Duration>) {
@@ -106,12 +112,14 @@ impl Driver {
             Change::Written { key, etag } => (key, etag),
         };
         let Some(entry) = self.snapshots.by_key(&key) else { return };
+        let mut heard = self.watching.heard();
         if entry.etag() == Some(etag) {
+            // Our own doing, and so was what came before it; or it has been seen.
+            heard.remove(&entry.spread);
             return;
         }
         // Those who wait for the claim of another holder look at once.
         entry.news.notify_waiters();
-        let mut heard = self.watching.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let first = heard.is_empty();
         heard.insert(entry.spread, (Arc::downgrade(&entry), etag));
         drop(heard);
@@ -128,7 +136,7 @@ impl Driver {
 
     /// Looks at all that was heard of and is not known yet.
     async fn look_at_all(self: Arc<Self>) {
-        let heard = std::mem::take(&mut *self.watching.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let heard = std::mem::take(&mut *self.watching.heard());
         let at_once = Arc::new(Semaphore::new(LOOKS));
         for (entry, etag) in heard.into_values() {
             let Some(entry) = entry.upgrade() else { continue };

@@ -1,6 +1,7 @@
 //! A store that fails as told, around any other, and counts what it was asked.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore};
+use wix_visitor_core::{
+    Changes, ClientId, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore,
+};
 
 /// What happens to a store operation.
 #[derive(Clone, Debug)]
@@ -237,6 +240,10 @@ impl TokenStore for FaultyStore {
         let lost = suffer(fault).await?;
         let exchange = self.inner.compare_exchange(key, expected, new, keep).await;
         if lost { Err(failure(StoreErrorKind::Unknown)) } else { exchange }
+    }
+
+    async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
+        self.inner.watch(site, changes).await
     }
 
     async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {

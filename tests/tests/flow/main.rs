@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code, also where no test attribute says so")]
 
 mod clocks;
+mod elsewhere;
 mod instances;
 mod intents;
 mod never_lost;
 mod one_flight;
+mod storms;
 mod tokens;
