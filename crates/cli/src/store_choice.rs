@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use wix_visitor::{Secret, StoreUrl};
+use wix_visitor::{Policy, Secret, StoreUrl};
 
 use crate::args::SiteArgs;
 use crate::data_dir::data_dir;
@@ -55,6 +55,7 @@ impl StoreChoice {
 
     fn at(url: Secret) -> Result<Self, Failure> {
         let read = StoreUrl::parse(url.expose())?;
+        read.check(&Policy::default())?;
         Ok(Self { url, read })
     }
 

@@ -53,13 +53,15 @@ impl FileStore {
     pub(crate) async fn start(options: FileOptions) -> Result<Self, StoreError> {
         check_runtime()?;
         let FileOptions { path, timeout: patience, clock, synced } = options;
+        // Nobody's token waits for that.
+        let to_open = patience * 3;
         let too_late = {
-            let message = format!("{} could not be opened within {patience:?}", path.display());
+            let message = format!("{} could not be opened within {to_open:?}", path.display());
             BACKEND.error(StoreErrorKind::Unavailable, message)
         };
-        let until = Instant::now() + patience;
+        let until = Instant::now() + to_open;
         let work = tokio::task::spawn_blocking(move || Directory::prepare(&path, synced, until));
-        let directory = match timeout(patience, work).await {
+        let directory = match timeout(to_open, work).await {
             Ok(done) => done.unwrap_or_else(|_| Err(stopped()))?,
             Err(_) => return Err(too_late),
         };
