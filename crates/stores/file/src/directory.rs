@@ -14,7 +14,7 @@ use crate::error::{BACKEND, not_in_time};
 use crate::lock::Lock;
 use crate::marker;
 use crate::record;
-use crate::shard::{Places, SHARDS, number};
+use crate::shard::{Places, SHARDS, Staged, number};
 
 pub(crate) struct Directory {
     path: PathBuf,
@@ -172,6 +172,21 @@ impl Directory {
         let places = Places::of(&self.path, key);
         let _lock = self.enter(key, &places, until)?;
         places.reserve(record::file_bytes(bytes))
+    }
+
+    /// Whether a record of so many bytes could be written: tried, and taken away again.
+    pub(crate) fn health(&self, key: &StoreKey, bytes: usize, until: Instant) -> Result<(), StoreError> {
+        let places = Places::of(&self.path, key);
+        let bytes = record::file_bytes(bytes);
+        self.check()?;
+        if self.has(key, &places)? {
+            let _lock = Lock::take(&places.directory, until)?;
+            Staged::reserve(&places.staged, bytes).map(|staged| staged.discard())
+        } else {
+            // Nor is a sub-directory made for somebody who may never come.
+            let _lock = Lock::take(&self.path, until)?;
+            marker::try_out(&self.path, bytes)
+        }
     }
 }
 

@@ -68,6 +68,12 @@ pub(crate) fn check_empty(directory: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Writes so many bytes, and takes them away again. The directory's lock is held.
+pub(crate) fn try_out(directory: &Path, bytes: usize) -> Result<(), StoreError> {
+    let staged = directory.join(STAGED);
+    Staged::reserve(&staged, bytes).map(|staged| staged.discard())
+}
+
 /// Marks an empty directory as ours. Its lock is held.
 pub(crate) fn put(directory: &Path) -> Result<(), StoreError> {
     let text = format!("{{\"wix-visitor-file\":{VERSION}}}\n");

@@ -57,6 +57,30 @@ async fn a_record_is_a_file_that_a_person_can_read() {
 }
 
 #[tokio::test]
+async fn a_look_at_its_health_writes_and_leaves_nothing() {
+    let directory = tempdir().unwrap();
+    let store = one_record(&directory.path().join("visitors")).await;
+    let shard = file(&store).parent().unwrap().to_owned();
+    let all = || (listing(store.path()), listing(&shard));
+    let before = all();
+    for n in 1..20 {
+        store.health(&key(n), Stored::MAX_BYTES).await.unwrap();
+    }
+    assert_eq!(all(), before);
+    store.reserve(&key(1), 100).await.unwrap();
+    store.health(&key(1), 50).await.unwrap();
+    assert!(shard.join("v-site_1.new").exists(), "what a grant counts on is left to it");
+
+    // It is seen where nothing can be written, be there a record or not.
+    for (place, n) in [(store.path().join("wix-visitor.json.new"), 2), (shard.join("v-site_1.new"), 1)] {
+        let _ = fs::remove_file(&place);
+        fs::create_dir(&place).unwrap();
+        let error = store.health(&key(n), 100).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_directory_with_other_things_is_refused_and_left_as_it_is() {
     let directory = tempdir().unwrap();
     fs::write(directory.path().join("shoes"), "size 42").unwrap();
