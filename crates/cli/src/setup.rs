@@ -1,6 +1,6 @@
 //! From arguments to a site: the one way in for every command that has a visitor.
 
-use wix_visitor::{Builder, ClientId, EventKind, Events, HttpOptions, Site, SiteVisitor};
+use wix_visitor::{Builder, ClientId, EventKind, Events, HttpOptions, Site, SiteVisitor, WixEndpoint};
 use wix_visitor_testkit::sandbox::{Sandbox, SandboxOptions};
 
 use crate::args::SiteArgs;
@@ -33,7 +33,13 @@ impl Session {
         let store = StoreChoice::of(args).await?;
         let used = if looks { store.to_look_at()? } else { store.clone() };
         let target = Target::of(args, &used, console).await?;
-        let site = target.builder(&client_id).store_url(used.url()).connect().await?;
+        // Where nothing can be asked, no store is made either.
+        WixEndpoint::builder().options(target.http.clone()).build()?;
+        let opened = used.open().await?;
+        for warning in opened.warnings() {
+            console.warning("store", &warning);
+        }
+        let site = target.builder(&client_id).store(opened).connect().await?;
         let visitor = site.visitor(args.visitor.expose());
         let events = site.events();
         Ok(Self { visitor, store: store.label(), site, events, target, console })

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
-use wix_visitor::{Secret, StoreUrl};
+use wix_visitor::{Policy, Secret, StoreUrl, TokenStore};
 
 use crate::args::SiteArgs;
 use crate::data_dir::data_dir;
@@ -23,7 +24,6 @@ const LARGEST: u64 = 64 * 1024;
 /// The store that was asked for, or the default.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreChoice {
-    url: Secret,
     read: StoreUrl,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct StoreLabel {
 impl StoreChoice {
     /// From `--store`, from its variables, or the default: for the sandbox another one than for Wix.
     pub(crate) async fn of(args: &SiteArgs) -> Result<Self, Failure> {
-        Self::at(match &args.store {
+        Self::at(&match &args.store {
             Some(url) => url.clone(),
             None => match (variable(STORE)?, variable(STORE_FILE)?) {
                 (Some(_), Some(_)) => {
@@ -53,18 +53,19 @@ impl StoreChoice {
         })
     }
 
-    fn at(url: Secret) -> Result<Self, Failure> {
+    fn at(url: &Secret) -> Result<Self, Failure> {
         let read = StoreUrl::parse(url.expose())?;
-        Ok(Self { url, read })
+        read.check(&Policy::default())?;
+        Ok(Self { read })
     }
 
     /// For whoever only looks: this store, or in place of one that is not there an empty one, so that none is made.
     pub(crate) fn to_look_at(&self) -> Result<Self, Failure> {
-        if self.label().exists { Ok(self.clone()) } else { Self::at(Secret::new("memory:")) }
+        if self.label().exists { Ok(self.clone()) } else { Self::at(&Secret::new("memory:")) }
     }
 
-    pub(crate) fn url(&self) -> &str {
-        self.url.expose()
+    pub(crate) async fn open(&self) -> Result<Arc<dyn TokenStore>, Failure> {
+        Ok(self.read.clone().open().await?)
     }
 
     pub(crate) fn label(&self) -> StoreLabel {
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     fn choice(url: &str) -> StoreChoice {
-        StoreChoice::at(Secret::new(url)).unwrap()
+        StoreChoice::at(&Secret::new(url)).unwrap()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Performs what the protocol decides: the only place where the flow meets store, endpoint, clock and runtime.
 
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -324,15 +325,22 @@ impl Driver {
         let keep = self.keep(&swap.new.record);
         let start = self.clock.monotonic();
         let mut pause = Duration::from_millis(20);
+        let mut earlier: Option<StoreError> = None;
         loop {
             let left = self.policy.save.saturating_sub(self.clock.monotonic().saturating_sub(start));
             let answer = self.exchange(entry, swap.expected.as_ref(), &new, keep, left).await;
+            // A repetition that ran out of time says nothing of why; the store itself has.
+            let answer = answer.map_err(|error| match earlier.take() {
+                Some(earlier) if error.source().is_none() => error.with_source(earlier),
+                _ => error,
+            });
             let Err(error) = &answer else { return answer };
             let again = error.kind() == StoreErrorKind::Unknown || (swap.precious && error.is_transient());
             let left = self.policy.save.saturating_sub(self.clock.monotonic().saturating_sub(start));
             if !again || left <= pause {
                 return answer;
             }
+            earlier = Some(error.clone());
             self.clock.sleep(pause).await;
             pause *= 2;
         }

@@ -208,6 +208,15 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         Err(StoreError::new(StoreErrorKind::Unsupported, "token", "this store does not tell of changes"))
     }
 
+    /// Whether a write of this key, of up to `bytes`, would work now: found out by one that leaves every record as it is. For a
+    /// person who asks; nothing in the flow does. The default asks whether there is [room](Self::reserve).
+    ///
+    /// # Errors
+    /// A [`StoreError`] within the store's deadline: that of the write.
+    async fn health(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+        self.reserve(key, bytes).await
+    }
+
     /// What of the store's own set-up puts visitors at risk, though it works: each in a sentence that says what to do. Tells what
     /// is known, and asks nobody. The default knows of nothing.
     fn warnings(&self) -> Vec<String> {
@@ -239,6 +248,10 @@ macro_rules! forward {
 
             async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
                 (**self).watch(site, changes).await
+            }
+
+            async fn health(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+                (**self).health(key, bytes).await
             }
 
             fn warnings(&self) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wix_visitor_core::{ClientId, Clock, Error, Policy, TokenStore, Visitors};
 use wix_visitor_http::{Encoding, HttpOptions, Site, WixEndpoint};
 
-use crate::store_url::open_store;
+use crate::store_url::StoreUrl;
 
 /// A Wix Headless site, by its client id and the URL of the store that keeps its visitors.
 ///
@@ -140,7 +140,8 @@ impl Builder {
     /// Checks everything, opens the store, and asks nothing of Wix.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if something given cannot be used, or no store was given;
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if something given cannot be used, no store was given, or its URL
+    /// has a `timeout_ms` that is not below the policy's `save`;
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the store cannot be opened.
     pub async fn connect(self) -> Result<Site, Error> {
         let client_id = ClientId::new(&self.client_id)?;
@@ -155,8 +156,12 @@ impl Builder {
         self.policy.check()?;
         let store = match self.store {
             Place::Store(store) => store,
-            Place::Url(url) => open_store(&url).await?,
-            Place::Unsaid => open_store("").await?,
+            Place::Url(url) => {
+                let url = StoreUrl::parse(&url)?;
+                url.check(&self.policy)?;
+                url.open().await?
+            }
+            Place::Unsaid => StoreUrl::parse("")?.open().await?,
         };
         let mut visitors = Visitors::builder(client_id, endpoint, store).policy(self.policy);
         if let Some(clock) = self.clock {

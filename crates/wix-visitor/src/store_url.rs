@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use wix_visitor_core::{Error, ErrorKind, TokenStore};
+use wix_visitor_core::{Error, ErrorKind, Policy, TokenStore};
 
 /// The kinds of store URL there are, the feature that each needs, and whether it is on.
 const KINDS: [(&str, &str, bool); 8] = [
@@ -106,6 +107,38 @@ impl StoreUrl {
             Kind::Sqlite(ref options) => Some(options.path()),
             #[cfg(feature = "redis")]
             Kind::Redis(_) => None,
+        }
+    }
+
+    /// Within which each operation ends: its `timeout_ms`. `memory:` needs no time.
+    pub fn deadline(&self) -> Option<Duration> {
+        match self.0 {
+            #[cfg(feature = "memory")]
+            Kind::Memory => None,
+            #[cfg(feature = "file")]
+            Kind::File(ref options) => Some(options.deadline()),
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(ref options) => Some(options.deadline()),
+            #[cfg(feature = "redis")]
+            Kind::Redis(ref options) => Some(options.deadline()),
+        }
+    }
+
+    /// Whether the store ends each operation before a flow of this policy stops listening, so that its own word is heard. No
+    /// policy is made from a URL: what a lease is has to be the same for all who share the store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidInput`] if it does not.
+    pub fn check(&self, policy: &Policy) -> Result<(), Error> {
+        let save = policy.save;
+        match self.deadline() {
+            Some(deadline) if deadline >= save => Err(invalid(format!(
+                "the store's timeout_ms of {} is not below {}, the milliseconds after which the flow itself stops listening \
+                 (`save` in its policy): set a smaller timeout_ms in the store URL",
+                deadline.as_millis(),
+                save.as_millis()
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -219,6 +252,22 @@ mod tests {
         let error = StoreUrl::parse("redis://:hunter2hunter2@host?speed=high").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("timeout_ms") && !format!("{error:?}").contains("hunter2"), "{error}");
+    }
+
+    #[cfg(all(feature = "file", feature = "sqlite", feature = "redis"))]
+    #[test]
+    fn every_store_ends_its_operations_before_the_flow_stops_listening_or_is_refused() {
+        let policy = Policy::default();
+        for url in
+            ["file:v", "sqlite:v.db", "redis://h", "redis+unix:///r", "redis+sentinel://h/s", "redis+cluster://h"]
+        {
+            let check = |query: &str| StoreUrl::parse(&format!("{url}{query}")).unwrap().check(&policy);
+            check("").unwrap();
+            check("?timeout_ms=1999").unwrap();
+            let error = check("?timeout_ms=2000").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("timeout_ms of 2000 is not below 2000"), "{error}");
+        }
     }
 
     #[cfg(not(feature = "sqlite"))]

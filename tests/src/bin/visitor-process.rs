@@ -26,7 +26,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use wix_visitor::{EventKind, Events, HttpOptions, Policy, Site, SiteVisitor, SqliteStore};
+use wix_visitor::{EventKind, Events, HttpOptions, Policy, Site, SiteVisitor, SqliteOptions};
 use wix_visitor_testkit::sandbox::fingerprint;
 use wix_visitor_tests::ahead_clock::AheadClock;
 use wix_visitor_tests::halting::HaltingStore;
@@ -46,11 +46,13 @@ async fn main() -> Result<()> {
     };
     let clock = AheadClock::default();
     clock.advance(Duration::from_secs(ahead.parse()?));
-    let store = HaltingStore::new(SqliteStore::open(database).await?, |step| say(&json!({ "at": step.to_string() })));
+    let policy = policy(pace)?;
+    let store = SqliteOptions::new(database).timeout(policy.save.mul_f32(0.75)).open().await?;
+    let store = HaltingStore::new(store, |step| say(&json!({ "at": step.to_string() })));
     let site = wix_visitor::builder(CLIENT_ID)
         .store(store.clone())
         .http(HttpOptions::new().base_url(url))
-        .policy(policy(pace)?)
+        .policy(policy)
         .clock(clock.clone())
         .connect()
         .await?;

@@ -128,6 +128,30 @@ async fn a5_tokens_that_could_not_be_saved_serve_and_are_saved_once_the_store_is
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_save_that_ran_out_of_time_says_what_the_store_said_before() {
+    let (site, _) = expired(Rotation::Same).await;
+    let mut events = site.visitors.events();
+    let swaps = site.store.swaps();
+    site.store.decide(move |operation, number| {
+        let commits = operation == wix_visitor_testkit::StoreOperation::Swap && number > swaps + 1;
+        let first = number == swaps + 2;
+        commits.then_some(if first { StoreFault::Fail(StoreErrorKind::Unavailable) } else { StoreFault::Hang })
+    });
+    site.who().await.unwrap();
+    tokio::time::sleep(secs(4)).await;
+    let pending = drain(&mut events).into_iter().find_map(|event| match event {
+        EventKind::SavePending(error) => Some(error),
+        _ => None,
+    });
+    let pending = pending.expect("a save that failed");
+    let store = pending.store_error().expect("an error of the store");
+    assert_eq!(store.kind(), StoreErrorKind::Unknown, "the repetition may have been applied");
+    let earlier =
+        std::error::Error::source(store).and_then(|error| error.downcast_ref::<wix_visitor_core::StoreError>());
+    assert_eq!(earlier.map(wix_visitor_core::StoreError::kind), Some(StoreErrorKind::Unavailable));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a5_a_mint_that_could_not_be_saved_is_one_visitor_all_the_same() {
     let site = Instance::new(Rotation::Same);
     site.store.decide(|operation, number| {

@@ -8,6 +8,7 @@
 
 mod conformance;
 mod connections;
+mod doctor;
 mod faults;
 mod fixture;
 mod harness;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use wix_visitor::{
     AccessToken, ClientId, Clock as _, Error, ErrorKind, MemoryStore, Policy, RefreshToken, Role, Secret, Site, Status,
-    StoreKey, Stored, SystemClock, TokenInfo, Tokens, WixEndpoint, open_store,
+    StoreKey, Stored, SystemClock, TokenInfo, Tokens, WixEndpoint,
 };
 
 use crate::args::SiteArgs;
@@ -131,16 +131,15 @@ async fn store(
     checks: &mut Vec<Check>,
 ) -> Tokens {
     let label = choice.label();
-    let store = match open_store(choice.url()).await {
+    let store = match choice.open().await {
         Ok(store) => store,
         Err(error) => {
-            checks.push(Check::bad("store", &error.into()));
+            checks.push(Check::bad("store", &error));
             return Tokens::default();
         }
     };
-    // What the flow itself asks before it sends a grant.
-    let room = store.reserve(&StoreKey::new(target.issuer(), client_id, &args.visitor), Stored::MAX_BYTES).await;
-    checks.push(match (label.kind, room) {
+    let key = StoreKey::new(target.issuer(), client_id, &args.visitor);
+    checks.push(match (label.kind, store.health(&key, Stored::MAX_BYTES).await) {
         (_, Err(error)) => Check::bad("store", &wix_visitor::Error::from(error).into()),
         ("memory", Ok(())) => Check::good("store", "memory: every command mints a visitor of its own, and forgets it"),
         (_, Ok(())) => Check::good("store", format!("{label} can be opened and written")),

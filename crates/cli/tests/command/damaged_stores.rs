@@ -46,6 +46,28 @@ fn a_database_that_is_none() {
 }
 
 #[test]
+fn a_store_that_another_process_holds_is_said_to_be_held() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox).with("WIX_VISITOR_STORE", "file:visitors");
+    user.token();
+    let shards = std::fs::read_dir(user.path("visitors")).unwrap().map(|entry| entry.unwrap().path());
+    let lock = shards.map(|path| path.join("lock")).find(|path| path.exists()).unwrap();
+    let held = std::fs::File::options().write(true).open(lock).unwrap();
+    held.lock().unwrap();
+    user.run(&["renew"]).failed(5, "another process holds the lock");
+    drop(held);
+    user.run(&["renew"]).done();
+
+    let user = user.with("WIX_VISITOR_STORE", "sqlite:visitors.db");
+    user.token();
+    let db = Connection::open(user.path("visitors.db")).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    user.run(&["renew"]).failed(5, "another process");
+    db.execute_batch("ROLLBACK").unwrap();
+    user.run(&["renew"]).done();
+}
+
+#[test]
 fn a_database_of_another_application() {
     let sandbox = sandbox();
     let user = User::of(&sandbox);

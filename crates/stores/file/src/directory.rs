@@ -1,7 +1,7 @@
 //! The directory: found or made, known again at each operation, and what is read and written in it.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,16 +14,24 @@ use crate::error::{BACKEND, not_in_time};
 use crate::lock::Lock;
 use crate::marker;
 use crate::record;
-use crate::shard::{Places, SHARDS, number};
+use crate::shard::{Places, SHARDS, Staged, number};
 
 pub(crate) struct Directory {
     path: PathBuf,
     /// The file that marks it as ours. Held open, so that no other can get its number.
     marker: FileId,
     _open: File,
-    /// Which sub-directories were there, and are on the disk. One that is no longer has lost its visitors.
-    known: Box<[AtomicBool]>,
+    shards: Box<[Known]>,
     synced: bool,
+}
+
+/// What is known of a sub-directory.
+#[derive(Default)]
+struct Known {
+    /// It was there. If it is no longer, its visitors are lost.
+    seen: AtomicBool,
+    /// Its name is on the disk.
+    saved: AtomicBool,
 }
 
 /// A swap that is asked for.
@@ -66,8 +74,8 @@ impl Directory {
         let name = path.join(marker::NAME);
         let opened = open_to_read(&name).and_then(|file| Ok((FileId::from(&file.metadata()?), file)));
         let (marker, open) = opened.map_err(|e| BACKEND.from_io("open", &name, e))?;
-        let known = (0..SHARDS).map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { path, marker, _open: open, known, synced })
+        let shards = (0..SHARDS).map(|_| Known::default()).collect();
+        Ok(Self { path, marker, _open: open, shards, synced })
     }
 
     /// Absolute, and without symbolic links.
@@ -87,42 +95,41 @@ impl Directory {
     }
 
     fn read(&self, key: &StoreKey, places: &Places) -> Result<Option<Stored>, StoreError> {
-        let known = &self.known[number(key)];
-        match places.read()? {
-            Some(content) => {
-                known.store(true, Ordering::Relaxed);
-                record::read(key, &content).map(Some)
-            }
-            None if known.load(Ordering::Relaxed) => self.check_known(&places.directory).map(|()| None),
-            None => Ok(None),
+        if !self.has(key, places)? {
+            return Ok(None);
         }
+        places.read()?.map(|content| record::read(key, &content)).transpose()
     }
 
-    fn check_known(&self, shard: &Path) -> Result<(), StoreError> {
-        match fs::symlink_metadata(shard) {
-            Ok(_) => Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BACKEND.misconfigured(format!(
+    /// Whether a key's sub-directory is there: ours alone, and still there if it ever was.
+    fn has(&self, key: &StoreKey, places: &Places) -> Result<bool, StoreError> {
+        let (shard, seen) = (&places.directory, &self.shards[number(key)].seen);
+        let there = BACKEND.check_private_directory(shard)?;
+        if there {
+            seen.store(true, Ordering::Relaxed);
+        } else if seen.load(Ordering::Relaxed) {
+            return Err(BACKEND.misconfigured(format!(
                 "{} was removed while in use, with all visitors in it; put it back, or start again with what is there now",
                 shard.display()
-            ))),
-            Err(e) => Err(BACKEND.from_io("look at", shard, e)),
+            )));
         }
+        Ok(there)
     }
 
     /// Makes sure that the sub-directory is there, and takes its lock.
     fn enter(&self, key: &StoreKey, places: &Places, until: Instant) -> Result<Lock, StoreError> {
         self.check()?;
-        let (shard, known) = (&places.directory, &self.known[number(key)]);
-        if known.load(Ordering::Relaxed) {
-            self.check_known(shard)?;
-        } else {
+        let (shard, saved) = (&places.directory, &self.shards[number(key)].saved);
+        if !self.has(key, places)? {
             match create_directory(shard) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => BACKEND.check_directory(shard)?,
                 other => other.map_err(|e| BACKEND.from_io("create the directory", shard, e))?,
             }
+        }
+        if !saved.load(Ordering::Relaxed) {
             // Also if another process made it: that one may not have come so far.
             self.save(&self.path)?;
-            known.store(true, Ordering::Relaxed);
+            saved.store(true, Ordering::Relaxed);
         }
         Lock::take(shard, until)
     }
@@ -165,6 +172,21 @@ impl Directory {
         let places = Places::of(&self.path, key);
         let _lock = self.enter(key, &places, until)?;
         places.reserve(record::file_bytes(bytes))
+    }
+
+    /// Whether a record of so many bytes could be written: tried, and taken away again.
+    pub(crate) fn health(&self, key: &StoreKey, bytes: usize, until: Instant) -> Result<(), StoreError> {
+        let places = Places::of(&self.path, key);
+        let bytes = record::file_bytes(bytes);
+        self.check()?;
+        if self.has(key, &places)? {
+            let _lock = Lock::take(&places.directory, until)?;
+            Staged::reserve(&places.staged, bytes).map(|staged| staged.discard())
+        } else {
+            // Nor is a sub-directory made for somebody who may never come.
+            let _lock = Lock::take(&self.path, until)?;
+            marker::try_out(&self.path, bytes)
+        }
     }
 }
 

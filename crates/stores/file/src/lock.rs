@@ -33,8 +33,11 @@ impl Lock {
 fn wait_for(path: &Path, until: Instant) -> Result<File, StoreError> {
     let mut pause = Pause::default();
     let fail = |e| BACKEND.from_io("lock", path, e);
-    let mut file = open_to_write(path).map_err(fail)?;
-    BACKEND.check_open(path, &file)?;
+    let open = || {
+        let file = open_to_write(path).map_err(fail)?;
+        BACKEND.check_open(path, &file).map(|()| file)
+    };
+    let mut file = open()?;
     loop {
         match file.try_lock() {
             Ok(()) => {
@@ -43,7 +46,7 @@ fn wait_for(path: &Path, until: Instant) -> Result<File, StoreError> {
                 if FileId::of(path).is_ok_and(|found| found == opened) {
                     return Ok(file);
                 }
-                file = open_to_write(path).map_err(fail)?;
+                file = open()?;
             }
             Err(TryLockError::Error(e)) => return Err(fail(e)),
             Err(TryLockError::WouldBlock) => {}

@@ -27,8 +27,12 @@ struct Marker {
 /// Whether the directory is marked as ours.
 pub(crate) fn is_there(directory: &Path) -> Result<bool, StoreError> {
     let path = directory.join(NAME);
-    let text = match open_to_read(&path).and_then(io::read_to_string) {
+    let file = match open_to_read(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other.map_err(|e| BACKEND.from_io("read", &path, e))?,
+    };
+    BACKEND.check_open(&path, &file)?;
+    let text = match io::read_to_string(file) {
         Err(e) if e.kind() == io::ErrorKind::InvalidData => String::new(),
         other => other.map_err(|e| BACKEND.from_io("read", &path, e))?,
     };
@@ -62,6 +66,12 @@ pub(crate) fn check_empty(directory: &Path) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Writes so many bytes, and takes them away again. The directory's lock is held.
+pub(crate) fn try_out(directory: &Path, bytes: usize) -> Result<(), StoreError> {
+    let staged = directory.join(STAGED);
+    Staged::reserve(&staged, bytes).map(|staged| staged.discard())
 }
 
 /// Marks an empty directory as ours. Its lock is held.

@@ -56,12 +56,7 @@ impl Places {
 
     /// Takes up room on the disk for the next write, unless it is taken up already.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<(), StoreError> {
-        let mut staged = Staged::open(&self.staged)?;
-        if staged.had >= bytes as u64 {
-            return Ok(());
-        }
-        let filled = fill(&mut staged.file, bytes);
-        filled.map_err(|e| staged.fail("reserve room in", e))
+        Staged::reserve(&self.staged, bytes).map(drop)
     }
 
     /// Writes what is to become the record over whatever the last crash or [`reserve`](Self::reserve) left in its place.
@@ -86,6 +81,15 @@ impl<'a> Staged<'a> {
         BACKEND.check_open(path, &file)?;
         let had = file.metadata().map_err(fail)?.len();
         Ok(Self { path, file, had })
+    }
+
+    /// As large as that, whatever is in it.
+    pub(crate) fn reserve(path: &'a Path, bytes: usize) -> Result<Self, StoreError> {
+        let mut staged = Self::open(path)?;
+        if staged.had < bytes as u64 {
+            fill(&mut staged.file, bytes).map_err(|e| staged.fail("reserve room in", e))?;
+        }
+        Ok(staged)
     }
 
     pub(crate) fn write(path: &'a Path, content: &[u8], synced: bool) -> Result<Self, StoreError> {

@@ -53,13 +53,15 @@ impl FileStore {
     pub(crate) async fn start(options: FileOptions) -> Result<Self, StoreError> {
         check_runtime()?;
         let FileOptions { path, timeout: patience, clock, synced } = options;
+        // Nobody's token waits for that.
+        let to_open = patience * 3;
         let too_late = {
-            let message = format!("{} could not be opened within {patience:?}", path.display());
+            let message = format!("{} could not be opened within {to_open:?}", path.display());
             BACKEND.error(StoreErrorKind::Unavailable, message)
         };
-        let until = Instant::now() + patience;
+        let until = Instant::now() + to_open;
         let work = tokio::task::spawn_blocking(move || Directory::prepare(&path, synced, until));
-        let directory = match timeout(patience, work).await {
+        let directory = match timeout(to_open, work).await {
             Ok(done) => done.unwrap_or_else(|_| Err(stopped()))?,
             Err(_) => return Err(too_late),
         };
@@ -92,6 +94,24 @@ impl FileStore {
 
     async fn turn(&self, key: &StoreKey) -> OwnedMutexGuard<()> {
         Arc::clone(&self.0.turns[number(key)]).lock_owned().await
+    }
+
+    /// Does this once it is this key's turn, within the timeout.
+    async fn in_turn(
+        &self,
+        key: &StoreKey,
+        work: impl FnOnce(&Inner, &StoreKey, Instant) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        check_runtime()?;
+        let inner = &*self.0;
+        let until = Instant::now() + inner.timeout;
+        let its_key = key.clone();
+        let work = async {
+            let turn = self.turn(key).await;
+            self.work(&inner.writers, Some(turn), move |inner| work(inner, &its_key, until)).await
+        };
+        let answer = timeout(inner.timeout, work).await.map_err(|_| not_in_time())?;
+        answer.unwrap_or_else(|| Err(stopped()))
     }
 }
 
@@ -139,16 +159,12 @@ impl TokenStore for FileStore {
 
     /// Takes up room on the disk, in the file that the next write of this key goes to.
     async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
-        check_runtime()?;
-        let inner = &*self.0;
-        let until = Instant::now() + inner.timeout;
-        let its_key = key.clone();
-        let work = async {
-            let turn = self.turn(key).await;
-            self.work(&inner.writers, Some(turn), move |inner| inner.directory.reserve(&its_key, bytes, until)).await
-        };
-        let answer = timeout(inner.timeout, work).await.map_err(|_| not_in_time())?;
-        answer.unwrap_or_else(|| Err(stopped()))
+        self.in_turn(key, move |inner, key, until| inner.directory.reserve(key, bytes, until)).await
+    }
+
+    /// Writes as much as that beside the records, and takes it away again.
+    async fn health(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+        self.in_turn(key, move |inner, key, until| inner.directory.health(key, bytes, until)).await
     }
 }
 

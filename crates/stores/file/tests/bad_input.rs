@@ -57,6 +57,30 @@ async fn a_record_is_a_file_that_a_person_can_read() {
 }
 
 #[tokio::test]
+async fn a_look_at_its_health_writes_and_leaves_nothing() {
+    let directory = tempdir().unwrap();
+    let store = one_record(&directory.path().join("visitors")).await;
+    let shard = file(&store).parent().unwrap().to_owned();
+    let all = || (listing(store.path()), listing(&shard));
+    let before = all();
+    for n in 1..20 {
+        store.health(&key(n), Stored::MAX_BYTES).await.unwrap();
+    }
+    assert_eq!(all(), before);
+    store.reserve(&key(1), 100).await.unwrap();
+    store.health(&key(1), 50).await.unwrap();
+    assert!(shard.join("v-site_1.new").exists(), "what a grant counts on is left to it");
+
+    // It is seen where nothing can be written, be there a record or not.
+    for (place, n) in [(store.path().join("wix-visitor.json.new"), 2), (shard.join("v-site_1.new"), 1)] {
+        let _ = fs::remove_file(&place);
+        fs::create_dir(&place).unwrap();
+        let error = store.health(&key(n), 100).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_directory_with_other_things_is_refused_and_left_as_it_is() {
     let directory = tempdir().unwrap();
     fs::write(directory.path().join("shoes"), "size 42").unwrap();
@@ -159,6 +183,24 @@ async fn a_symbolic_link_is_refused_for_the_directory_and_for_every_file_in_it()
         assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(1)));
     }
 
+    let real = shard.with_extension("real");
+    fs::rename(shard, &real).unwrap();
+    symlink(&real, shard).unwrap();
+    for store in [&store, &FileStore::open(here.join("real")).await.unwrap()] {
+        for answer in [
+            store.load(&key(1)).await.map(drop),
+            store.compare_exchange(&key(1), None, &record(2), YEAR).await.map(drop),
+            store.reserve(&key(1), 100).await,
+        ] {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+        }
+    }
+    fs::remove_file(shard).unwrap();
+    fs::rename(real, shard).unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(1)));
+
     // A linked directory further up is the administrator's business.
     symlink(here, here.join("linked")).unwrap();
     let store = FileStore::open(here.join("linked/real")).await.unwrap();
@@ -188,8 +230,21 @@ async fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
         assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
     }
     fs::remove_dir(&path).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(path.with_extension("new")).status().unwrap().success());
-    store.compare_exchange(&key(1), None, &record(2), YEAR).await.unwrap_err();
+    for name in ["v-site_1.new", "lock", "turn"] {
+        let path = path.with_file_name(name);
+        let _ = fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        // With somebody at its other end and without.
+        let other_end = || fs::File::options().read(true).write(true).open(&path).unwrap();
+        for answered in [false, true] {
+            let reader = answered.then(other_end);
+            let error = store.compare_exchange(&key(1), None, &record(2), YEAR).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+            assert!(error.to_string().contains("not a regular file"), "{error}");
+            drop(reader);
+        }
+        fs::remove_file(&path).unwrap();
+    }
 }
 
 #[tokio::test]

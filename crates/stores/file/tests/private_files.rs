@@ -54,6 +54,17 @@ async fn what_was_open_to_others_is_closed_unless_it_is_refused() {
     assert_eq!((mode(store.path()), mode(directory.path())), (0o700, 0o755));
     FileStore::open(directory.path()).await.unwrap_err();
     assert_eq!(mode(directory.path()), 0o755);
+
+    let key = StoreKey::parse("site/1").unwrap();
+    let ours = all(store.path());
+    let shard = ours.iter().find(|path| path.is_dir()).unwrap();
+    let record =
+        ours.iter().find(|path| path.extension().is_some_and(|it| it == "json") && path.parent() == Some(shard));
+    for path in [shard, record.unwrap()] {
+        fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        store.load(&key).await.unwrap().unwrap();
+        assert_eq!(mode(path) & 0o077, 0, "{}", path.display());
+    }
 }
 
 #[tokio::test]
@@ -70,6 +81,13 @@ async fn what_belongs_to_another_user_is_refused() {
     assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
     assert!(error.to_string().contains("another user"), "{error}");
     let key = StoreKey::parse("site/1").unwrap();
+    let shard = all(store.path()).into_iter().find(|path| path.is_dir()).unwrap();
+    chown(&shard, Some(12345), None).unwrap();
+    for answer in [store.load(&key).await.map(drop), store.reserve(&key, 1).await] {
+        let error = answer.unwrap_err();
+        assert!(error.to_string().contains("another user"), "{error}");
+    }
+    chown(&shard, Some(0), None).unwrap();
     for path in all(store.path()).into_iter().filter(|path| path.to_str().unwrap().contains("/v-")) {
         chown(&path, Some(12345), None).unwrap();
         let answers = [store.load(&key).await.map(drop), store.reserve(&key, 1).await];

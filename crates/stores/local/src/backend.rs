@@ -7,6 +7,8 @@ use std::path::Path;
 
 use wix_visitor_core::{StoreError, StoreErrorKind, Stored};
 
+use crate::place::NO_FILE;
+
 /// The store in whose name errors are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend(pub &'static str);
@@ -28,8 +30,13 @@ impl Backend {
             AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
             QuotaExceeded, ReadOnlyFilesystem, StorageFull,
         };
-        if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
-            return self.is_a_link(path).with_source(source);
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.is_symlink() => return self.is_a_link(path).with_source(source),
+            // Of a pipe, say, a system tells no more than that there is no such device.
+            Ok(found) if !found.is_file() && !found.is_dir() => {
+                return self.misconfigured(format!("{} {NO_FILE}", path.display())).with_source(source);
+            }
+            _ => {}
         }
         let kind = match source.kind() {
             QuotaExceeded | StorageFull => {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use wix_visitor_core::StoreError;
 
 use crate::backend::Backend;
-use crate::private::{close_to_others, create_directory, is_own, sync_directory};
+use crate::private::{close_open_to_others, close_to_others, create_directory, is_own, sync_directory};
+
+pub(crate) const NO_FILE: &str = "is not a regular file";
 
 impl Backend {
     /// The path, absolute and without symbolic links, but for what it names itself. The directory that holds that is created if
@@ -28,18 +30,26 @@ impl Backend {
     /// # Errors
     /// Those of the file system.
     pub fn create_directories(self, path: &Path) -> Result<(), StoreError> {
-        if path.is_dir() {
+        let parent = parent(path);
+        let found = fs::metadata(path).ok().filter(Metadata::is_dir);
+        if found.as_ref().is_some_and(|found| !is_own(found)) || parent == path && found.is_some() {
             return Ok(());
         }
-        let parent = parent(path);
         if parent != path {
             self.create_directories(parent)?;
         }
-        match create_directory(path) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            other => other.map_err(|e| self.from_io("create the directory", path, e)),
-        }?;
-        sync_directory(parent).map_err(|e| self.from_io("save the directory", parent, e))
+        if found.is_none() {
+            match create_directory(path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+                other => other.map_err(|e| self.from_io("create the directory", path, e)),
+            }?;
+        }
+        // Also if it was there: another process may have made it a moment ago, and not have come as far as this.
+        match sync_directory(parent) {
+            // Nor has whoever made it there. One that cannot be read cannot be saved by us, and was not made by us.
+            Err(e) if found.is_some() && e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            other => other.map_err(|e| self.from_io("save the directory", parent, e)),
+        }
     }
 
     /// Makes sure that a file is a file, is ours, and is closed to others. If there is none, that is fine.
@@ -47,7 +57,7 @@ impl Backend {
     /// # Errors
     /// Of the kind *misconfigured*, if it is something else.
     pub fn check_file(self, path: &Path) -> Result<(), StoreError> {
-        self.check(path, Metadata::is_file, "is not a regular file")?;
+        self.check(path, Metadata::is_file, NO_FILE)?;
         self.make_private(path)
     }
 
@@ -56,17 +66,30 @@ impl Backend {
     /// # Errors
     /// Of the kind *misconfigured*, if it is something else.
     pub fn check_directory(self, path: &Path) -> Result<(), StoreError> {
-        self.check(path, Metadata::is_dir, "is not a directory")
+        self.check(path, Metadata::is_dir, "is not a directory").map(drop)
     }
 
-    fn check(self, path: &Path, is_right: fn(&Metadata) -> bool, wrong: &str) -> Result<(), StoreError> {
+    /// The same, and closes it to others; whether there is one.
+    ///
+    /// # Errors
+    /// Of the kind *misconfigured*, if it is something else.
+    pub fn check_private_directory(self, path: &Path) -> Result<bool, StoreError> {
+        match self.check(path, Metadata::is_dir, "is not a directory")? {
+            Some(found) => {
+                close_to_others(path, &found).map_err(|e| self.from_io("make private", path, e)).map(|()| true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn check(self, path: &Path, is_right: fn(&Metadata) -> bool, wrong: &str) -> Result<Option<Metadata>, StoreError> {
         match fs::symlink_metadata(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(self.from_io("look at", path, e)),
             Ok(found) if found.is_symlink() => Err(self.is_a_link(path)),
             Ok(found) if !is_right(&found) => Err(self.misconfigured(format!("{} {wrong}", path.display()))),
             Ok(found) if !is_own(&found) => Err(self.foreign(path)),
-            Ok(_) => Ok(()),
+            Ok(found) => Ok(Some(found)),
         }
     }
 
@@ -83,16 +106,19 @@ impl Backend {
         }
     }
 
-    /// Makes sure that what was opened is a file of ours.
+    /// Makes sure that what was opened is a file of ours, and closes it to others.
     ///
     /// # Errors
     /// Of the kind *misconfigured*, if it is something else.
     pub fn check_open(self, path: &Path, file: &File) -> Result<(), StoreError> {
         let found = file.metadata().map_err(|e| self.from_io("look at", path, e))?;
         if !found.is_file() {
-            return Err(self.misconfigured(format!("{} is not a regular file", path.display())));
+            return Err(self.misconfigured(format!("{} {NO_FILE}", path.display())));
         }
-        if is_own(&found) { Ok(()) } else { Err(self.foreign(path)) }
+        if !is_own(&found) {
+            return Err(self.foreign(path));
+        }
+        close_open_to_others(file, &found).map_err(|e| self.from_io("make private", path, e))
     }
 
     fn foreign(self, path: &Path) -> StoreError {

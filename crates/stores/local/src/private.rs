@@ -53,7 +53,11 @@ mod unix {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(FLAGS);
         let file = options.open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))?;
+        // A umask may have taken more than it should; what is not ours is not ours to change.
+        let found = file.metadata()?;
+        if is_own(&found) && found.mode() & 0o777 != 0o600 {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
         Ok(file)
     }
 
@@ -72,10 +76,16 @@ mod unix {
     }
 
     pub(crate) fn close_to_others(path: &Path, found: &Metadata) -> io::Result<()> {
-        if found.mode() & 0o077 == 0 {
-            return Ok(());
-        }
-        fs::set_permissions(path, Permissions::from_mode(found.mode() & 0o700))
+        closed_to_others(found).map_or(Ok(()), |mode| fs::set_permissions(path, mode))
+    }
+
+    pub(crate) fn close_open_to_others(file: &File, found: &Metadata) -> io::Result<()> {
+        closed_to_others(found).map_or(Ok(()), |mode| file.set_permissions(mode))
+    }
+
+    /// The mode that it should have, if it has another.
+    fn closed_to_others(found: &Metadata) -> Option<Permissions> {
+        (found.mode() & 0o077 != 0).then(|| Permissions::from_mode(found.mode() & 0o700))
     }
 
     /// Whether this process may write a file or a directory.
@@ -121,6 +131,10 @@ mod without_modes {
     }
 
     pub(crate) fn close_to_others(_: &Path, _: &Metadata) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(crate) fn close_open_to_others(_: &File, _: &Metadata) -> io::Result<()> {
         Ok(())
     }
 

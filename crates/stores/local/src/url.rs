@@ -8,54 +8,79 @@ use wix_visitor_core::StoreError;
 
 use crate::backend::Backend;
 
-/// A store URL, taken apart. `scheme://PATH` is taken too.
+/// A store URL, taken apart. `scheme://PATH` is taken too, where `PATH` does not begin with what may be another machine.
 #[derive(Debug)]
 pub struct LocalUrl<'a> {
     backend: Backend,
     /// With each `%XX` of the URL as the byte `XX`.
     pub path: PathBuf,
-    query: &'a str,
+    /// Each as its name and its value; none twice.
+    pub options: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> LocalUrl<'a> {
     /// Reads a URL whose scheme is the backend's name; `example` is one that would do.
     ///
     /// # Errors
-    /// Of the kind *misconfigured*, if it is of another kind or names no path.
+    /// Of the kind *misconfigured*, if it is of another kind, names no path or one on another machine, or gives an option twice.
     pub fn parse(backend: Backend, url: &'a str, example: &str) -> Result<Self, StoreError> {
         let scheme = backend.0;
         let rest = url.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':')).ok_or_else(|| {
             backend.misconfigured(format!("a store URL for {scheme} starts with {scheme}: and a path, as in {example}"))
         })?;
-        let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let path = match path.strip_prefix("//") {
+            Some(path) => on_this_machine(backend, path)?,
+            None => path,
+        };
         if path.is_empty() {
             return Err(backend.misconfigured(format!("a {scheme}: store URL names a path, as in {example}")));
         }
-        Ok(Self { backend, path: decode_path(backend, path)?, query })
+        let path = decode_path(backend, path)?;
+        let mut options: Vec<(&str, &str)> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if options.iter().any(|(known, _)| *known == name) {
+                return Err(backend.misconfigured(format!("the store URL gives the option {name:?} twice")));
+            }
+            options.push((name, value));
+        }
+        Ok(Self { backend, path, options })
     }
 
-    /// The options, each as its name and its value.
-    pub fn options(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
-        let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
-        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-    }
-
-    /// The value of `timeout_ms`.
+    /// The value of `timeout_ms`, which is `longest` at most.
     ///
     /// # Errors
     /// Of the kind *misconfigured*, if it is none.
-    pub fn timeout(&self, value: &str) -> Result<Duration, StoreError> {
-        let millis = value.parse().ok().filter(|millis| *millis > 0);
-        millis
-            .map(Duration::from_millis)
-            .ok_or_else(|| self.backend.misconfigured("timeout_ms in a store URL is a number of milliseconds above 0"))
+    pub fn timeout(&self, value: &str, longest: Duration) -> Result<Duration, StoreError> {
+        let timeout = value.parse().ok().map(Duration::from_millis);
+        timeout.filter(|timeout| !timeout.is_zero() && *timeout <= longest).ok_or_else(|| {
+            let longest = longest.as_millis();
+            self.backend.misconfigured(format!("timeout_ms in a store URL is a number from 1 to {longest}"))
+        })
     }
 
     /// What is said of an option that is not among the `known`.
     pub fn unknown_option(&self, name: &str, known: &str) -> StoreError {
         self.backend.misconfigured(format!("{name:?} is not an option of a {}: URL; known is {known}", self.backend.0))
     }
+}
+
+/// What follows two slashes: in other URLs a machine's name stands there, up to the next slash.
+fn on_this_machine(backend: Backend, rest: &str) -> Result<&str, StoreError> {
+    let Some((host, _)) = rest.split_once('/') else { return Ok(rest) };
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(&rest[host.len()..]);
+    }
+    let may_be_one = host.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '[');
+    if may_be_one {
+        let scheme = backend.0;
+        return Err(backend.misconfigured(format!(
+            "what follows {scheme}:// up to the next slash would be another machine, and the store is on this one: write \
+             {scheme}:///PATH from the root, or {scheme}:PATH from here"
+        )));
+    }
+    Ok(rest)
 }
 
 fn decode_path(backend: Backend, text: &str) -> Result<PathBuf, StoreError> {
@@ -99,14 +124,18 @@ mod tests {
             ("shoe:/var/lib/v", "/var/lib/v"),
             ("shoe:///var/lib/v", "/var/lib/v"),
             ("shoe://v?a", "v"),
+            ("shoe://./v/w", "./v/w"),
+            ("shoe://localhost/var/lib/v", "/var/lib/v"),
             ("shoe:a%3Fb%25c%20d?", "a?b%c d"),
             ("shoe:ä", "ä"),
         ] {
             assert_eq!(LocalUrl::parse(SHOE, url, "").unwrap().path, PathBuf::from(path), "{url}");
         }
         let url = LocalUrl::parse(SHOE, "shoe:v?&a=1&b&c=2=3&", "").unwrap();
-        assert_eq!(url.options().collect::<Vec<_>>(), [("a", "1"), ("b", ""), ("c", "2=3")]);
-        assert_eq!(url.timeout("250").unwrap(), Duration::from_millis(250));
+        assert_eq!(url.options, [("a", "1"), ("b", ""), ("c", "2=3")]);
+        for (value, millis) in [("250", 250), ("1", 1), ("1000", 1000)] {
+            assert_eq!(url.timeout(value, Duration::from_secs(1)).unwrap(), Duration::from_millis(millis));
+        }
     }
 
     #[test]
@@ -118,14 +147,19 @@ mod tests {
             ("shoe:?a=1", "as in shoe:42"),
             ("shoe:100%", "%25"),
             ("shoe:%+1", "%25"),
+            ("shoe://host/path", "shoe:///PATH"),
+            ("shoe://192.168.0.1/path", "shoe:///PATH"),
+            ("shoe:v?a=1&b=2&a=1", "\"a\" twice"),
         ] {
             let error = LocalUrl::parse(SHOE, url, "shoe:42").unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Misconfigured);
             assert!(error.to_string().contains(says), "{url}: {error}");
         }
         let url = LocalUrl::parse(SHOE, "shoe:v", "").unwrap();
-        for value in ["", "0", "soon", "-1"] {
-            assert_eq!(url.timeout(value).unwrap_err().kind(), StoreErrorKind::Misconfigured, "{value}");
+        for value in ["", "0", "soon", "-1", "1001", "99999999999999999999"] {
+            let error = url.timeout(value, Duration::from_secs(1)).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{value}");
+            assert!(error.to_string().contains("from 1 to 1000"), "{error}");
         }
     }
 }

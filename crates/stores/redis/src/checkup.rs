@@ -6,6 +6,10 @@ use redis::Value;
 
 use crate::link::Live;
 
+/// What is said where there was no time to look.
+pub(crate) const NOT_SEEN: &str = "whether Redis keeps what it is given was not to be found out within the timeout: see that \
+                                   maxmemory-policy is noeviction, and that appendonly or save points are on";
+
 /// What is found wrong, each in a sentence.
 pub(crate) async fn look(live: &Live) -> Vec<String> {
     let mut warnings = BTreeSet::new();

@@ -111,7 +111,7 @@ impl RedisOptions {
             tls: false,
             tls_ca: None,
             prefix: "wix-visitor:".to_owned(),
-            timeout: Duration::from_secs(2),
+            timeout: Duration::from_millis(1500),
             wait_replicas: 0,
             wait: None,
         }
@@ -173,13 +173,19 @@ impl RedisOptions {
         self
     }
 
-    /// The time within which each operation ends, connecting included: 2 s unless set.
+    /// The time within which each operation ends, connecting included: 1.5 s unless set.
     ///
-    /// At least 1 ms and at most [`MAX_TIMEOUT`](Self::MAX_TIMEOUT).
+    /// At least 1 ms and at most [`MAX_TIMEOUT`](Self::MAX_TIMEOUT). The flow itself stops listening after its policy's `save`: what
+    /// is not below that only costs the store's own message.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Duration::from_millis(1), Self::MAX_TIMEOUT);
         self
+    }
+
+    /// The [`timeout`](Self::timeout).
+    pub fn deadline(&self) -> Duration {
+        self.timeout
     }
 
     /// A swap counts as done only when so many replicas have it, which are waited for no longer than half of the timeout.

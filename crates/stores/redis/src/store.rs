@@ -54,7 +54,8 @@ impl RedisStore {
         let (link, replicas) = options.links()?;
         let until = Instant::now() + options.timeout;
         let live = link.get(until).await?;
-        let warnings = timeout_at(until, checkup::look(&live)).await.unwrap_or_default();
+        let looked = timeout_at(until, checkup::look(&live)).await;
+        let warnings = looked.unwrap_or_else(|_| vec![checkup::NOT_SEEN.to_owned()]);
         for warning in &warnings {
             tracing::warn!(place = %options.place, "{warning}");
         }
@@ -116,11 +117,7 @@ impl TokenStore for RedisStore {
         }
         let swap = Swap::new(&inner.name(key), key, expected, new, keep, inner.replicas.is_some());
         let mut tries = Tries::begin(inner.timeout)?;
-        let mut lane = match &inner.replicas {
-            Some(replicas) => Some(replicas.take(tries.until).await?),
-            None => None,
-        };
-        let link = lane.as_ref().map_or(&inner.link, |lane| &lane.link).clone();
+        let (link, mut lane) = inner.to_write(tries.until).await?;
         loop {
             let live = link.get(tries.until).await.map_err(|e| tries.of_write(e))?;
             match tries.swap(&live, &swap, lane.as_mut()).await {
@@ -143,9 +140,35 @@ impl TokenStore for RedisStore {
             }
         }
     }
+
+    /// Writes what stands at the key once more; where nothing does, something that expires in the same moment.
+    async fn health(&self, key: &StoreKey, _bytes: usize) -> Result<(), StoreError> {
+        let inner = &*self.0;
+        let command = swap::try_out(&inner.name(key));
+        let mut tries = Tries::begin(inner.timeout)?;
+        let (link, mut lane) = inner.to_write(tries.until).await?;
+        loop {
+            let live = link.get(tries.until).await?;
+            match tries.write(&live, &command, lane.as_mut()).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => tries.next(&link, &live, failure).await.map_err(|e| of_record(key, e))?,
+            }
+        }
+    }
 }
 
 impl Inner {
+    /// What a write goes by: a connection of its own where replicas are waited for.
+    async fn to_write(&self, until: Instant) -> Result<(Link, Option<Lane<'_>>), StoreError> {
+        Ok(match &self.replicas {
+            Some(replicas) => {
+                let lane = replicas.take(until).await?;
+                (lane.link.clone(), Some(lane))
+            }
+            None => (self.link.clone(), None),
+        })
+    }
+
     fn name(&self, key: &StoreKey) -> Vec<u8> {
         [self.prefix.as_bytes(), key.as_str().as_bytes()].concat()
     }
@@ -207,6 +230,20 @@ impl Tries {
             lane.done();
         }
         Ok(answered)
+    }
+
+    async fn write(&self, live: &Live, command: &Cmd, mut lane: Option<&mut Lane<'_>>) -> Result<(), Failure> {
+        if let Some(lane) = &mut lane {
+            lane.begin(live);
+        }
+        if self.ask(live, command).await? != Value::Okay {
+            return Err(Failure::nonsense());
+        }
+        if let Some(lane) = lane {
+            lane.wait(live, self.until).await?;
+            lane.done();
+        }
+        Ok(())
     }
 
     /// Prepares the next try, or says with which error this was the last.

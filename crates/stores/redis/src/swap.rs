@@ -51,6 +51,21 @@ pub(crate) fn read_without_saving(name: &[u8]) -> Cmd {
     command
 }
 
+/// Writes what stands, or something whose time has passed already: refused where a swap would be, and nobody sees a difference.
+const TRY: &str = "\
+local standing = redis.pcall('GET', KEYS[1])
+if type(standing) == 'table' then return standing end
+if standing then return redis.pcall('SET', KEYS[1], standing, 'KEEPTTL') end
+return redis.pcall('SET', KEYS[1], '', 'PXAT', '1')
+";
+
+/// Finds out whether a swap of this record would be taken.
+pub(crate) fn try_out(name: &[u8]) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(TRY).arg(1).arg(name);
+    command
+}
+
 /// What every server takes for a time to live: some 35,000 years.
 const LONGEST_KEEP: u128 = 1 << 50;
 

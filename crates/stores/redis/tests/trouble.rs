@@ -390,3 +390,11 @@ async fn no_debug_shows_a_password() {
     let text = format!("{options:?} {options:#?} {:?}", options.clone().connect().await.unwrap());
     assert!(!text.contains("hunter2") && text.contains(&fake.address.to_string()), "{text}");
 }
+
+#[tokio::test]
+async fn that_there_was_no_time_to_look_at_the_set_up_is_a_warning_too() {
+    let fake = Fake::start(|heard| (heard.name() == "CONFIG").then_some(Say::Nothing)).await;
+    let store = fake.options().timeout(SOON).connect().await.unwrap();
+    assert_eq!(store.warnings().len(), 1);
+    assert!(store.warnings()[0].contains("not to be found out"), "{:?}", store.warnings());
+}

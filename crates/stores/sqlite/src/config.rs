@@ -58,11 +58,11 @@ impl SqliteOptions {
     /// The longest that [`timeout`](Self::timeout) may be: an hour.
     pub const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
-    /// The database at this path, with a timeout of 5 s and [`Synchronous::Full`].
+    /// The database at this path, with a timeout of 1.5 s and [`Synchronous::Full`].
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_millis(1500),
             synchronous: Synchronous::default(),
             clock: Arc::new(SystemClock::default()),
             max_pages: None,
@@ -71,7 +71,7 @@ impl SqliteOptions {
         }
     }
 
-    /// Reads `sqlite:PATH[?timeout_ms=5000][&synchronous=full|normal]`; `sqlite://PATH` is taken too.
+    /// Reads `sqlite:PATH[?timeout_ms=1500][&synchronous=full|normal]`; `sqlite://PATH` is taken too.
     ///
     /// In the path, `%XX` stands for the byte `XX`: so `%3F` is a question mark and `%25` a percent sign.
     ///
@@ -80,9 +80,9 @@ impl SqliteOptions {
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let url = LocalUrl::parse(BACKEND, url, "sqlite:visitors.db")?;
         let mut options = Self::new(url.path.clone());
-        for (name, value) in url.options() {
+        for (name, value) in url.options.iter().copied() {
             options = match (name, value) {
-                ("timeout_ms", value) => options.timeout(url.timeout(value)?),
+                ("timeout_ms", value) => options.timeout(url.timeout(value, Self::MAX_TIMEOUT)?),
                 ("synchronous", "full") => options.synchronous(Synchronous::Full),
                 ("synchronous", "normal") => options.synchronous(Synchronous::Normal),
                 ("synchronous", _) => {
@@ -94,9 +94,11 @@ impl SqliteOptions {
         Ok(options)
     }
 
-    /// The time within which each operation ends, waiting for other processes included: 5 s unless set.
+    /// The time within which each operation ends, waiting for other processes included: 1.5 s unless set. Opening has three times
+    /// as long.
     ///
-    /// At least 1 ms and at most [`MAX_TIMEOUT`](Self::MAX_TIMEOUT).
+    /// At least 1 ms and at most [`MAX_TIMEOUT`](Self::MAX_TIMEOUT). The flow itself stops listening after its policy's `save`: what
+    /// is not below that only costs the store's own message.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Duration::from_millis(1), Self::MAX_TIMEOUT);
@@ -125,6 +127,11 @@ impl SqliteOptions {
         self
     }
 
+    /// The [`timeout`](Self::timeout).
+    pub fn deadline(&self) -> Duration {
+        self.timeout
+    }
+
     /// The path as it was given.
     pub fn path(&self) -> &Path {
         &self.path
@@ -145,8 +152,13 @@ impl SqliteOptions {
 }
 
 impl SqliteOptions {
+    /// The time to open it. Nobody's token waits for that, and what it finds may have to be recovered first.
+    pub(crate) fn to_open(&self) -> Duration {
+        self.timeout * 3
+    }
+
     pub(crate) fn timed_out_opening(&self) -> StoreError {
-        let message = format!("{} could not be opened within {:?}", self.path.display(), self.timeout);
+        let message = format!("{} could not be opened within {:?}", self.path.display(), self.to_open());
         BACKEND.error(StoreErrorKind::Unavailable, message)
     }
 }
@@ -167,7 +179,10 @@ mod tests {
         for (url, says) in [
             ("redis://x", "sqlite:"),
             ("sqlite:v.db?timeout=5", "timeout_ms and synchronous"),
-            ("sqlite:v.db?timeout_ms=0", "milliseconds"),
+            ("sqlite:v.db?timeout_ms=0", "from 1 to 3600000"),
+            ("sqlite:v.db?timeout_ms=3600001", "from 1 to 3600000"),
+            ("sqlite:v.db?synchronous=full&synchronous=normal", "twice"),
+            ("sqlite://host/v.db", "sqlite:///PATH"),
             ("sqlite:v.db?synchronous=off", "full or normal"),
         ] {
             let error = SqliteOptions::from_url(url).unwrap_err();

@@ -63,14 +63,14 @@ impl SqliteStore {
             return Err(BACKEND.no_runtime());
         }
         let too_late = options.timed_out_opening();
-        match timeout(options.timeout, Self::start_threads(options)).await {
+        match timeout(options.to_open(), Self::start_threads(options)).await {
             Ok(done) => done,
             Err(_) => Err(too_late),
         }
     }
 
     async fn start_threads(options: SqliteOptions) -> Result<Self, StoreError> {
-        let until = Instant::now() + options.timeout;
+        let until = Instant::now() + options.to_open();
         // The writer first, and alone: it makes the database what the readers then find.
         let (mut writer, running) = Threads::new();
         let (jobs, queue) = mpsc::channel(QUEUE);

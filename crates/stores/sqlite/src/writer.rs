@@ -343,7 +343,10 @@ mod tests {
         tokio::task::yield_now().await;
         gate.wait();
         (1..=2 * BATCH).for_each(write);
-        tokio::task::yield_now().await;
+        // The runtime comes back here after every 61 tasks, and each of them has to be in the queue.
+        for _ in 0..2 * BATCH {
+            tokio::task::yield_now().await;
+        }
         gate.wait();
         while let Some(done) = writes.join_next().await {
             assert_eq!(done.unwrap().unwrap(), Exchange::Swapped);
