@@ -1,11 +1,16 @@
 //! A store that holds the contract, and the same with one fault at a time: what the conformance suite must catch.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::broadcast;
 use tokio::task::yield_now;
-use wix_visitor_core::{Clock, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore, async_trait};
+use wix_visitor_core::{
+    Change, Changes, ClientId, Clock, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore,
+    async_trait,
+};
 use wix_visitor_testkit::conformance::{Damage, StoreFixture};
 
 use crate::step_clock::StepClock;
@@ -42,6 +47,8 @@ pub enum Fault {
     HangsInAnOutage,
     ShowsTheRecordInErrors,
     HidesTheRecordFromItsWriter,
+    ListensInVain,
+    TellsOfEverySite,
 }
 
 /// The records of a [`BrokenStore`], and its surroundings.
@@ -50,6 +57,7 @@ pub struct BrokenPlace {
     fault: Option<Fault>,
     clock: StepClock,
     inner: Arc<Mutex<Inner>>,
+    told: broadcast::Sender<(StoreKey, Etag)>,
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +87,7 @@ pub struct BrokenStore(BrokenPlace);
 impl BrokenPlace {
     /// An empty place whose stores have this fault, or none.
     pub fn new(fault: Option<Fault>) -> Self {
-        Self { fault, clock: StepClock::default(), inner: Arc::default() }
+        Self { fault, clock: StepClock::default(), inner: Arc::default(), told: broadcast::Sender::new(1024) }
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -160,6 +168,10 @@ impl BrokenPlace {
         inner.replica.extend(before.map(|before| (name.to_owned(), before)));
         inner.history.insert(new.etag.to_bits(), new.bytes.clone());
         inner.records.insert(name.to_owned(), entry.clone());
+        if let Ok(key) = StoreKey::parse(name) {
+            // Nobody listening is no failure.
+            let _ = self.told.send((key, new.etag));
+        }
         if !(self.has(Fault::AcknowledgesBeforeItIsDurable) && inner.writes.is_multiple_of(7)) {
             inner.durable.insert(name.to_owned(), entry);
         }
@@ -184,6 +196,22 @@ impl BrokenPlace {
 
 #[async_trait]
 impl TokenStore for BrokenStore {
+    async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
+        let Self(place) = self;
+        let mut told = place.told.subscribe();
+        changes.tell(Change::Listening);
+        if place.has(Fault::TellsOfEverySite) {
+            let key = StoreKey::parse("another/visitor").map_err(|_| place.error(StoreErrorKind::Unsupported, &[]))?;
+            changes.tell(Change::Written { key, etag: Etag::from_bits(1) });
+        }
+        while let Ok((key, etag)) = told.recv().await {
+            if key.as_str().starts_with(&format!("{site}/")) && !place.has(Fault::ListensInVain) {
+                changes.tell(Change::Written { key, etag });
+            }
+        }
+        Err(place.error(StoreErrorKind::Unavailable, &[]))
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         let Self(place) = self;
         let name = place.name(key);

@@ -75,6 +75,9 @@ caught! {
         a_store_that_takes_an_outage_for_absence_is_caught TakesAnOutageForAbsence;
     a_repeated_write_meets_its_own_etag:
         a_store_that_hides_a_record_from_its_writer_is_caught HidesTheRecordFromItsWriter;
+    a_change_by_any_handle_is_told_to_all_who_listen:
+        a_store_that_listens_in_vain_is_caught ListensInVain,
+        a_store_that_tells_of_every_site_is_caught TellsOfEverySite;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

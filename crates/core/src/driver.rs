@@ -280,7 +280,8 @@ impl Driver {
     async fn outbox_permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
         let full = || {
             let most = self.policy.unsaved_most;
-            let message = format!("the tokens of {most} visitors wait to be saved; no more are asked for until some are");
+            let message =
+                format!("the tokens of {most} visitors wait to be saved; no more are asked for until some are");
             StoreError::new(StoreErrorKind::Unavailable, "token", message)
         };
         tokio::select! {

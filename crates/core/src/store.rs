@@ -15,6 +15,7 @@
 //! 7. Every operation ends within a deadline. A dead server is an error in that time, never a hang.
 //! 8. A write reported as *unknown* may still be applied later. Repeating it with the same etag and bytes is safe: a
 //!    conflict that shows the very etag one tried to write means it was applied.
+//! 9. A store that [tells of changes](TokenStore::watch), which none must, tells of each one, whoever made it.
 //!
 //! There is no delete: to forget a visitor is to swap in a tombstone.
 //!

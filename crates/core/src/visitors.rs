@@ -48,9 +48,8 @@ impl Visitors {
     pub fn visitor(&self, key: impl AsRef<str>) -> Visitor {
         let key = key.as_ref();
         let driver = &self.driver;
-        let entry = driver
-            .snapshots
-            .of(key, || StoreKey::new(driver.endpoint.issuer(), &driver.client_id, &Secret::new(key)));
+        let entry =
+            driver.snapshots.of(key, || StoreKey::new(driver.endpoint.issuer(), &driver.client_id, &Secret::new(key)));
         Visitor::new(Arc::clone(driver), entry)
     }
 

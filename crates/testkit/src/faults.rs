@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use wix_visitor_core::{
-    Changes, ClientId, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore,
-};
+use wix_visitor_core::{Changes, ClientId, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore};
 
 /// What happens to a store operation.
 #[derive(Clone, Debug)]

@@ -49,6 +49,7 @@ async fn it_holds_the_whole_contract() {
         "an_acknowledged_write_survives_a_crash",
         "what_is_reported_as_not_applied_never_is",
         "an_outage_is_an_error_within_the_deadline",
+        "a_change_by_any_handle_is_told_to_all_who_listen",
     ];
     assert_eq!(report.not_shown(), not_shown, "what memory survives, and what nobody can do to it");
 }

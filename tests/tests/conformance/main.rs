@@ -46,13 +46,14 @@ macro_rules! every_way {
 }
 use every_way;
 
-/// That one place can run the whole suite, and that this fixture leaves nothing out.
+/// That one place can run the whole suite, and that this fixture leaves nothing out but what the store does not do.
 macro_rules! shows_everything {
     ($fixture:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn every_promise_is_put_to_the_test() {
             let report = wix_visitor_testkit::conformance::all(&$fixture::new(As::Value)).await;
-            assert!(report.holds() && report.not_shown().is_empty(), "{report}");
+            assert!(report.holds(), "{report}");
+            assert_eq!(report.not_shown(), ["a_change_by_any_handle_is_told_to_all_who_listen"], "{report}");
         }
     };
 }

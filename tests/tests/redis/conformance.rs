@@ -44,7 +44,9 @@ async fn on_valkey() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_a_connection_of_the_application() {
-    holds(one().await.over_a_given_connection()).await;
+    let report = conformance::all(&one().await.over_a_given_connection()).await;
+    assert!(report.holds(), "{report}");
+    assert_eq!(report.not_shown(), ["a_change_by_any_handle_is_told_to_all_who_listen"], "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use wix_visitor_core::{Entropy, Etag, Exchange, StoreError, StoreKey, Stored, SystemEntropy, TokenStore};
+use wix_visitor_core::{
+    Change, Changes, ClientId, Entropy, Etag, Exchange, StoreError, StoreKey, Stored, SystemEntropy, TokenStore,
+};
 use wix_visitor_redis::{RedisOptions, RedisStore};
 use wix_visitor_testkit::conformance;
 use wix_visitor_testkit::ledger::secret_key;
@@ -43,7 +45,22 @@ async fn everything(options: RedisOptions) -> Result<Vec<String>, StoreError> {
         assert_eq!(conflict, Exchange::Conflict(Some(second.clone())));
         assert_eq!(store.load(&key).await?, Some(second));
     }
+    listens(&store).await?;
     Ok(store.warnings())
+}
+
+/// Hears that it would hear.
+async fn listens(store: &RedisStore) -> Result<(), StoreError> {
+    let site = ClientId::new("site").unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let changes = Changes::new(move |change| drop(tell.send(change)));
+    tokio::select! {
+        Err(error) = store.watch(&site, &changes) => Err(error),
+        change = told.recv() => {
+            assert_eq!(change, Some(Change::Listening));
+            Ok(())
+        }
+    }
 }
 
 /// A server that is warned of, so that the rights to see that count too.
@@ -84,7 +101,7 @@ async fn none_of_them_is_too_many() {
     assert_eq!(all.len(), 2, "{all:?}");
     // Those of a cluster, and of who waits for replicas, are not needed here.
     let elsewhere = |rule: &str| ["+ping", "+cluster|slots", "+asking", "+wait"].contains(&rule);
-    for rule in rules.iter().filter(|rule| rule.starts_with(['+', '~']) && !elsewhere(rule)) {
+    for rule in rules.iter().filter(|rule| rule.starts_with(['+', '~', '&']) && !elsewhere(rule)) {
         let fewer: Vec<_> = rules.iter().copied().filter(|other| other != rule).collect();
         let (_server, options) = leaky_server(&fewer).await;
         let without = everything(options).await;

@@ -11,14 +11,17 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Cmd, ErrorKind, ProtocolVersion, RedisError, RedisResult, ServerErrorKind, Value};
+use tokio::sync::broadcast::Receiver;
 use wix_visitor_core::StoreError;
 
+use crate::ears::{Ears, Heard};
 use crate::error::not_connected;
 use crate::server::{Address, Manner};
 use crate::wire::{Answer, Wire};
 
 struct Cluster {
     connection: ClusterConnection,
+    ears: Ears,
     manner: Manner,
 }
 
@@ -29,18 +32,24 @@ pub(crate) async fn connect(
     timeout: Duration,
 ) -> Result<Arc<dyn Wire>, StoreError> {
     let place = "the cluster";
-    let client = client(nodes, manner, timeout).map_err(|e| not_connected(place, &e))?;
+    let ears = Ears::new();
+    let client = client(nodes, manner, timeout, &ears).map_err(|e| not_connected(place, &e))?;
     let connection = client.get_async_connection().await.map_err(|e| not_connected(place, &e))?;
     tracing::debug!("connected to a Redis Cluster");
-    Ok(Arc::new(Cluster { connection, manner: manner.clone() }))
+    Ok(Arc::new(Cluster { connection, ears, manner: manner.clone() }))
 }
 
-fn client(nodes: &[Address], manner: &Manner, timeout: Duration) -> RedisResult<ClusterClient> {
+fn client(nodes: &[Address], manner: &Manner, timeout: Duration, ears: &Ears) -> RedisResult<ClusterClient> {
+    let taking = ears.clone();
     let nodes = nodes.iter().map(|node| manner.info(node, ProtocolVersion::RESP3)).collect::<RedisResult<Vec<_>>>()?;
     let builder = ClusterClient::builder(nodes)
         .use_protocol(ProtocolVersion::RESP3)
         .tcp_settings(manner.tcp())
         .retries(0)
+        .push_sender(move |push| -> Result<(), ()> {
+            taking.take(push);
+            Ok(())
+        })
         // It connects to the nodes it is given, then to all: both, one of them frozen, within the time of a try.
         .connection_timeout(timeout / 3)
         .response_timeout(timeout)
@@ -80,6 +89,15 @@ impl Wire for Cluster {
                 _ => answer,
             }
         })
+    }
+
+    fn subscribe<'a>(&'a self, channels: [&'a str; 2]) -> Option<Answer<'a, Receiver<Heard>>> {
+        let mut connection = self.connection.clone();
+        Some(Box::pin(async move {
+            let heard = self.ears.listen();
+            connection.subscribe(&channels).await?;
+            Ok(heard)
+        }))
     }
 
     fn ask_each<'a>(&'a self, command: &'a Cmd) -> Answer<'a, Vec<Value>> {

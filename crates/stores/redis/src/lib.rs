@@ -3,6 +3,7 @@
 mod checkup;
 mod cluster;
 mod config;
+mod ears;
 mod error;
 mod link;
 mod pace;
@@ -14,6 +15,7 @@ mod swap;
 mod tls;
 mod url;
 mod value;
+mod watch;
 mod wire;
 
 pub use config::RedisOptions;

@@ -45,6 +45,13 @@ pub(crate) struct Live {
     generation: u64,
 }
 
+impl Live {
+    /// Whether both are the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.generation == other.generation
+    }
+}
+
 impl Link {
     /// A link that connects when it is first used.
     pub(crate) fn new<F>(connect: impl Fn() -> F + Send + Sync + 'static, patience: Duration, overlap: bool) -> Self

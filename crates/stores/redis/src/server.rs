@@ -12,8 +12,10 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, PushInfo,
     PushKind, RedisConnectionInfo, RedisResult, Value,
 };
+use tokio::sync::broadcast::Receiver;
 use wix_visitor_core::{Secret, StoreError};
 
+use crate::ears::{Ears, Heard};
 use crate::error::{Failure, misconfigured, not_connected, unavailable};
 use crate::tls::Tls;
 use crate::wire::{Answer, Wire};
@@ -97,13 +99,14 @@ impl Manner {
 
     /// A connection to this server, whatever its role. Whoever calls this sees to the time it takes.
     pub(crate) async fn connect(&self, address: &Address) -> Result<Server, StoreError> {
-        let closed = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&closed);
-        // Of RESP3's gifts the one that counts: to hear at once that an idle connection was closed.
+        let (closed, ears) = (Arc::new(AtomicBool::new(false)), Ears::new());
+        let (noted, taking) = (Arc::clone(&closed), ears.clone());
+        // RESP3's gifts: to hear at once that an idle connection was closed, and on the same connection what is published.
         let listen = move |push: PushInfo| -> Result<(), ()> {
             if push.kind == PushKind::Disconnection {
                 noted.store(true, Ordering::Release);
             }
+            taking.take(push);
             Ok(())
         };
         let config = patient().set_push_sender(listen);
@@ -112,7 +115,7 @@ impl Manner {
             Err(e) => Err(e),
         };
         let connection = connected.map_err(|e| not_connected(address, &e))?;
-        Ok(Server { connection, closed })
+        Ok(Server { connection, closed, ears })
     }
 
     /// A connection to this server if it is a primary.
@@ -162,12 +165,22 @@ fn role(answer: &Value) -> Option<&str> {
 pub(crate) struct Server {
     pub(crate) connection: MultiplexedConnection,
     closed: Arc<AtomicBool>,
+    ears: Ears,
 }
 
 impl Wire for Server {
     fn ask<'a>(&'a self, command: &'a Cmd) -> Answer<'a> {
         let mut connection = self.connection.clone();
         Box::pin(async move { connection.send_packed_command(command).await?.extract_error() })
+    }
+
+    fn subscribe<'a>(&'a self, channels: [&'a str; 2]) -> Option<Answer<'a, Receiver<Heard>>> {
+        let mut connection = self.connection.clone();
+        Some(Box::pin(async move {
+            let heard = self.ears.listen();
+            connection.subscribe(&channels).await?;
+            Ok(heard)
+        }))
     }
 
     fn is_to_one_server(&self) -> bool {

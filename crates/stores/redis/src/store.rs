@@ -1,5 +1,6 @@
 //! [`TokenStore`] over Redis: each operation is tried until it succeeds, fails for good, or its time is over.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
 use tokio::time::{Instant, sleep, timeout_at};
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore, async_trait};
+use wix_visitor_core::{
+    Changes, ClientId, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore, async_trait,
+};
 
 use crate::checkup;
 use crate::config::{Place, RedisOptions};
@@ -17,6 +20,7 @@ use crate::pace::Pace;
 use crate::replicas::{Lane, Replicas};
 use crate::swap::{self, Answered, Swap};
 use crate::value;
+use crate::watch;
 use crate::wire::{Given, Wire};
 
 /// Visitors in Redis. Clones share the connections.
@@ -86,6 +90,12 @@ impl TokenStore for RedisStore {
         self.0.warnings.clone()
     }
 
+    async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
+        needs_runtime()?;
+        let Inner { link, prefix, timeout, .. } = &*self.0;
+        watch::watch(link, prefix, *timeout, site, changes).await
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         let inner = &*self.0;
         let name = inner.name(key);
@@ -115,7 +125,8 @@ impl TokenStore for RedisStore {
             let message = format!("a record of {size} bytes is larger than the {} a store keeps", Stored::MAX_BYTES);
             return Err(error(StoreErrorKind::Unsupported, message));
         }
-        let swap = Swap::new(&inner.name(key), key, expected, new, keep, inner.replicas.is_some());
+        let channel = watch::channel(&inner.prefix, key);
+        let swap = Swap::new(&inner.name(key), key, expected, new, keep, inner.replicas.is_some(), channel);
         let mut tries = Tries::begin(inner.timeout)?;
         let (link, mut lane) = inner.to_write(tries.until).await?;
         loop {

@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::value;
 
 /// `ARGV`: the expected etag (empty: no record), the value, its time in ms, and whether a repeated write is to be written once
-/// more, so that `WAIT` has something to wait for. Answers OK, or what stands.
+/// more, so that `WAIT` has something to wait for; and the channel on which a change is told. Answers OK, or what stands.
 const CODE: &str = "\
 local standing = redis.pcall('GET', KEYS[1])
 if type(standing) == 'table' then return standing end
@@ -24,7 +24,9 @@ if standing then
   if #etag < 16 then etag = etag .. string.rep('\\0', 16 - #etag) end
 end
 if etag == ARGV[1] then
-  return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  local written = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  if not written.err then redis.pcall('PUBLISH', ARGV[5], string.sub(ARGV[2], 1, 16) .. KEYS[1]) end
+  return written
 end
 if ARGV[4] == '1' and standing == ARGV[2] then
   local written = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -93,6 +95,7 @@ impl<'a> Swap<'a> {
         new: &'a Stored,
         keep: Duration,
         write_again: bool,
+        channel: String,
     ) -> Self {
         let arguments = vec![
             b"1".to_vec(),
@@ -101,6 +104,7 @@ impl<'a> Swap<'a> {
             value::write(key, new),
             keep_millis(keep).to_string().into_bytes(),
             if write_again { b"1".to_vec() } else { b"0".to_vec() },
+            channel.into_bytes(),
         ];
         Self { key, new, arguments }
     }
@@ -162,7 +166,7 @@ mod tests {
     fn an_answer_is_told_by_its_type_not_by_its_text() {
         let key = StoreKey::parse("a").unwrap();
         let new = Stored { etag: Etag::from_bits(1), bytes: b"x".to_vec() };
-        let swap = Swap::new(b"p:a", &key, None, &new, Duration::ZERO, false);
+        let swap = Swap::new(b"p:a", &key, None, &new, Duration::ZERO, false, "p:a".into());
         assert!(matches!(swap.read(Value::Okay), Ok(Ok(Answered::Swapped))));
         assert!(matches!(swap.read(Value::Nil), Ok(Ok(Answered::Conflict(None)))));
         assert!(matches!(swap.read(Value::BulkString(b"OK".to_vec())), Ok(Err(_))), "a record of two bytes is damaged");

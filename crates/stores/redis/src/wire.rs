@@ -5,6 +5,9 @@ use std::pin::Pin;
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisResult, Value};
+use tokio::sync::broadcast::Receiver;
+
+use crate::ears::Heard;
 
 pub(crate) type Answer<'a, T = Value> = Pin<Box<dyn Future<Output = RedisResult<T>> + Send + 'a>>;
 
@@ -15,6 +18,12 @@ pub(crate) trait Wire: Send + Sync + 'static {
     /// Asks each server that holds records.
     fn ask_each<'a>(&'a self, command: &'a Cmd) -> Answer<'a, Vec<Value>> {
         Box::pin(async move { Ok(vec![self.ask(command).await?]) })
+    }
+
+    /// Hears what is published on these channels from now on; `None` on a connection that cannot.
+    fn subscribe<'a>(&'a self, channels: [&'a str; 2]) -> Option<Answer<'a, Receiver<Heard>>> {
+        let _ = channels;
+        None
     }
 
     /// Whether it leads to one server, which must have every key.

@@ -43,6 +43,7 @@ mod primary;
 mod repeat;
 mod report;
 mod trial;
+mod watch;
 
 pub use atomic::{
     a_first_write_needs_an_absent_record, a_swap_is_atomic_against_other_handles, a_swap_needs_the_version_it_names,
@@ -69,6 +70,7 @@ pub use keep::{
 pub use primary::{a_conflict_shows_the_last_write_of_any_handle, a_load_sees_the_last_write_of_any_handle};
 pub use repeat::a_repeated_write_meets_its_own_etag;
 pub use report::{Outcome, Report, Shown, Verdict, Violation};
+pub use watch::a_change_by_any_handle_is_told_to_all_who_listen;
 
 /// The suite: each function under the MUST it belongs to. `$d` is a dollar sign, for the macro that this macro makes.
 macro_rules! suite {
@@ -131,4 +133,5 @@ suite! { $
        an_error_shows_nothing_of_the_record;
     7: an_outage_is_an_error_within_the_deadline;
     8: a_repeated_write_meets_its_own_etag;
+    9: a_change_by_any_handle_is_told_to_all_who_listen;
 }

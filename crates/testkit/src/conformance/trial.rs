@@ -28,8 +28,11 @@ pub(super) use ensure;
 pub(super) struct Keys(String);
 
 impl Keys {
+    /// What all keys begin with, as those of a site do with its client id.
+    pub(super) const SITE: &str = "conformance";
+
     pub(super) fn new() -> Self {
-        Self(format!("conformance/{:032x}", SystemEntropy.draw()))
+        Self(format!("{}/{:032x}", Self::SITE, SystemEntropy.draw()))
     }
 
     pub(super) fn key(&self, name: impl std::fmt::Display) -> Checked<StoreKey> {
@@ -77,6 +80,10 @@ impl Handle {
     pub(super) fn on(fixture: &dyn StoreFixture, store: Arc<dyn TokenStore>) -> Self {
         // Twice, and a little: a busy machine is not the store's fault, and hanging is told from being late well enough.
         Self { store, patience: fixture.deadline() * 2 + Duration::from_secs(1) }
+    }
+
+    pub(super) fn store(&self) -> &dyn TokenStore {
+        &*self.store
     }
 
     async fn bounded<T>(&self, doing: &str, call: impl Future<Output = T>) -> Checked<T> {
