@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// A folder with `ca.pem`, `server.pem` and `server.key`, for 127.0.0.1 and localhost.
@@ -18,6 +18,8 @@ impl Default for Certificates {
         let (authority_key, server_key) = (authority_key.expect("a key"), server_key.expect("a key"));
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes a certificate that has its issuer's name for one that signed itself.
+        authority.distinguished_name.push(DnType::CommonName, "the authority of the suite");
         let authority_pem = authority.self_signed(&authority_key).expect("a certificate").pem();
         let server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
         let issuer = Issuer::new(authority, authority_key);

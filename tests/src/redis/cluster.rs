@@ -141,6 +141,17 @@ impl Cluster {
         lines.iter().filter(|line| !line.slots.is_empty()).filter_map(|line| self.node(&line.id)).collect()
     }
 
+    /// Who follows this primary.
+    ///
+    /// # Panics
+    /// When nobody does.
+    pub fn replica_of(&self, primary: &Server) -> &Server {
+        let id = self.id_of(primary);
+        let lines = lines(primary);
+        let line = lines.iter().find(|line| line.follows == id).expect("a replica");
+        self.node(&line.id).expect("a node of this cluster")
+    }
+
     fn node(&self, id: &str) -> Option<&Server> {
         let n = self.ids.iter().position(|own| own == id)?;
         self.nodes.get(n)

@@ -21,13 +21,21 @@ pub struct SentinelGroup {
 impl SentinelGroup {
     /// Starts all, and returns once everybody knows everybody.
     pub async fn start() -> Self {
+        Self::start_with(ServerOptions::default()).await
+    }
+
+    /// As [`start`](Self::start), all of them, the Sentinels too, with these options.
+    pub async fn start_with(all: ServerOptions) -> Self {
+        // What a crash of all machines at once would leave is not what a group is for.
+        let options = || all.clone().line("appendfsync everysec");
         let primary = options().start().await;
         let mut servers = Vec::with_capacity(3);
         let mut sentinels = Vec::with_capacity(3);
         let replica = || options().line(format!("replicaof 127.0.0.1 {}", primary.port()));
         let (one, two) = tokio::join!(replica().start(), replica().start());
         for _ in 0..3 {
-            let options = ServerOptions::default()
+            let options = all
+                .clone()
                 .sentinel()
                 .line(format!("sentinel monitor {SERVICE} 127.0.0.1 {} 2", primary.port()))
                 .line(format!("sentinel down-after-milliseconds {SERVICE} {}", DOWN_AFTER.as_millis()))
@@ -100,11 +108,6 @@ impl SentinelGroup {
         }
         self.whole().await;
     }
-}
-
-/// What a crash of all machines at once would leave is not what a group is for.
-fn options() -> ServerOptions {
-    ServerOptions::default().line("appendfsync everysec")
 }
 
 fn port_of_primary(sentinel: &Server) -> Option<u16> {

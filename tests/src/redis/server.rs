@@ -81,7 +81,7 @@ impl ServerOptions {
             let _ = write!(
                 text,
                 "port 0\ntls-port {port}\ntls-cert-file {folder}/server.pem\ntls-key-file {folder}/server.key\n\
-                 tls-ca-cert-file {folder}/ca.pem\ntls-auth-clients no\n"
+                 tls-ca-cert-file {folder}/ca.pem\ntls-auth-clients no\ntls-replication yes\n"
             );
         } else {
             let _ = writeln!(text, "port {port}");

@@ -73,6 +73,14 @@ async fn on_a_sentinel_group_with_a_failover_in_place_of_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_sentinel_group_through_tls() {
+    let certificates = Certificates::default();
+    let group = SentinelGroup::start_with(ServerOptions::default().tls(certificates.folder())).await;
+    let options = RedisOptions::from_url(&format!("{}?tls=true", group.url())).unwrap();
+    holds(Redis::new(Servers::Group(Box::new(group)), options.tls_ca(certificates.authority()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_cluster() {
     let cluster = Cluster::start().await;
     let options = RedisOptions::from_url(&cluster.url()).unwrap();

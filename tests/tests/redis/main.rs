@@ -12,5 +12,6 @@ mod doctor;
 mod faults;
 mod fixture;
 mod harness;
+mod mistaken;
 mod rights;
 mod warnings;

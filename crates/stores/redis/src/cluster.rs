@@ -34,9 +34,26 @@ pub(crate) async fn connect(
     let place = "the cluster";
     let ears = Ears::new();
     let client = client(nodes, manner, timeout, &ears).map_err(|e| not_connected(place, &e))?;
-    let connection = client.get_async_connection().await.map_err(|e| not_connected(place, &e))?;
-    tracing::debug!("connected to a Redis Cluster");
-    Ok(Arc::new(Cluster { connection, ears, manner: manner.clone() }))
+    match client.get_async_connection().await {
+        Ok(connection) => {
+            tracing::debug!("connected to a Redis Cluster");
+            Ok(Arc::new(Cluster { connection, ears, manner: manner.clone() }))
+        }
+        Err(e) => Err(what_is_wrong(nodes, manner).await.unwrap_or_else(|| not_connected(place, &e))),
+    }
+}
+
+/// What its nodes themselves say: the client says little of why it made nothing of them.
+async fn what_is_wrong(nodes: &[Address], manner: &Manner) -> Option<StoreError> {
+    let mut passing = None;
+    for node in nodes {
+        match manner.try_node(node).await {
+            Err(error) if error.is_transient() => passing = Some(error),
+            Err(lasting) => return Some(lasting),
+            Ok(()) => {}
+        }
+    }
+    passing
 }
 
 fn client(nodes: &[Address], manner: &Manner, timeout: Duration, ears: &Ears) -> RedisResult<ClusterClient> {

@@ -218,6 +218,16 @@ impl RedisOptions {
     }
 
     pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if self.tls_ca.is_some() && !self.tls {
+            return Err(misconfigured("tls_ca is of no use without TLS: use rediss: or tls=true"));
+        }
+        if self.wait.is_some() && self.wait_replicas == 0 {
+            return Err(misconfigured("wait_ms is of no use without wait_replicas"));
+        }
+        let login = &self.sentinel_login;
+        if (login.user.is_some() || login.password.is_some()) && !matches!(self.place, Place::Sentinel { .. }) {
+            return Err(misconfigured("sentinel_user and sentinel_password are for redis+sentinel: alone"));
+        }
         let alone = matches!(self.place, Place::Cluster(_) | Place::Given(_));
         if self.wait_replicas > 0 && alone {
             let message =

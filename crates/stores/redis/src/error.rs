@@ -86,6 +86,11 @@ impl Failure {
         Self::new(StoreErrorKind::Misconfigured, message, false, Next::GiveUp)
     }
 
+    /// Whether the server does not know the command.
+    pub(crate) fn is_unknown_command(&self) -> bool {
+        self.message == LACKS
+    }
+
     /// Met after a write was applied.
     pub(crate) fn after_write(self) -> Self {
         Self { maybe_applied: true, ..self }
@@ -144,21 +149,20 @@ const TLS_HINT: &str = "; see that both sides want TLS and that the certificate 
 const REFUSED: &str = "the server refuses the user or the password";
 const NO_RIGHTS: &str = "the user may not do what the store needs; the README of wix-visitor-redis has the ACL rule";
 const TOO_OLD: &str = "the server is too old: Redis 6.2 or newer is needed";
+const LACKS: &str = "the server lacks a command that the store needs: Redis 6.2 or newer is needed, with none renamed";
 const UNKNOWN: &str = "the server answered with an error that is not known here";
 
 /// `ERR` says nothing yet: the text has to be looked into, and is not shown.
 fn plain_error(text: &str) -> (StoreErrorKind, &'static str, Next) {
     use StoreErrorKind::{Misconfigured, Unavailable, Unsupported};
     if text.starts_with("unknown command") {
-        let message =
-            "the server lacks a command that the store needs: Redis 6.2 or newer is needed, with none renamed";
-        (Unsupported, message, Next::GiveUp)
+        (Unsupported, LACKS, Next::GiveUp)
     } else if text.contains("The user executing the script") || text.starts_with("ACL failure") {
         (Misconfigured, NO_RIGHTS, Next::GiveUp)
     } else if text.starts_with("max number of clients") {
         (Unavailable, "the server has as many clients as its maxclients allows", Next::Reconnect)
     } else if text.contains("cluster support disabled") {
-        let message = "the server belongs to no cluster; use a redis: URL instead of redis+cluster:";
+        let message = "the server belongs to no cluster: use a redis: URL";
         (Misconfigured, message, Next::GiveUp)
     } else if text.contains("without any password configured") {
         (Misconfigured, "a password is given, and the server has none for that user", Next::GiveUp)
@@ -211,15 +215,7 @@ pub(crate) fn not_connected(place: impl fmt::Display, source: &RedisError) -> St
         // What a library for TLS says before anything is sent.
         ErrorKind::Client => misconfigured(format!("cannot connect to {place}: TLS failed{TLS_HINT}")),
         ErrorKind::Io => {
-            // The cluster's client passes on only the text of what its nodes said.
-            let said = source.detail().unwrap_or_default();
-            match ["WRONGPASS", "NOAUTH", "NOPERM"].into_iter().find(|code| said.contains(code)) {
-                Some(code) => Failure::from(redis::make_extension_error(code.to_owned(), None)).into_error_of(place),
-                None if said.contains("certificate") => {
-                    misconfigured(format!("cannot connect to {place}: TLS failed{TLS_HINT}"))
-                }
-                None => unavailable(format!("cannot connect to {place}: it refuses, or closes the connection at once")),
-            }
+            unavailable(format!("cannot connect to {place}: it refuses, or closes the connection at once"))
         }
         _ => Failure::from(source.clone()).into_error_of(place),
     }

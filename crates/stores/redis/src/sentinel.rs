@@ -66,8 +66,16 @@ impl Group {
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.service);
         let answer = connection.send_packed_command(&question).await.and_then(Value::extract_error);
         let answer = answer.map_err(|e| {
-            let place = format_args!("the Sentinel {sentinel} (see sentinel_password)");
-            (Reached::Sentinel, Failure::from(e).into_error_of(place))
+            let failure = Failure::from(e);
+            let error = if failure.is_unknown_command() {
+                misconfigured(format!(
+                    "{sentinel} is no Sentinel: a redis+sentinel: URL names the Sentinels (their port is 26379 unless set \
+                     otherwise), and they name the server"
+                ))
+            } else {
+                failure.into_error_of(format_args!("the Sentinel {sentinel} (see sentinel_password)"))
+            };
+            (Reached::Sentinel, error)
         })?;
         if answer == Value::Nil {
             let message = format!("the Sentinels watch no service named {:?}", self.service);

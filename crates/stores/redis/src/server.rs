@@ -1,7 +1,7 @@
 //! One server: how it is reached, and that it is a primary.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -59,7 +59,6 @@ impl Manner {
     pub(crate) fn info(&self, address: &Address, protocol: ProtocolVersion) -> RedisResult<ConnectionInfo> {
         let mut settings = RedisConnectionInfo::default()
             .set_protocol(protocol)
-            .set_db(self.database)
             // Not in every server and every user's rights, and of no use.
             .set_skip_set_lib_name();
         if let Some(user) = &self.login.user {
@@ -110,39 +109,135 @@ impl Manner {
             Ok(())
         };
         let config = patient().set_push_sender(listen);
-        let connected = match self.client(address, ProtocolVersion::RESP3) {
-            Ok(client) => client.get_multiplexed_async_connection_with_config(&config).await,
-            Err(e) => Err(e),
-        };
-        let connection = connected.map_err(|e| not_connected(address, &e))?;
-        Ok(Server { connection, closed, ears })
+        let connection = self.open(address, &address.to_string(), ProtocolVersion::RESP3, &config).await?;
+        let server = Server { connection, closed, ears };
+        self.select_database(&server, address).await?;
+        Ok(server)
     }
 
-    /// A connection to this server if it is a primary.
+    /// By hand: the client does not say why it was refused.
+    async fn select_database(&self, server: &Server, address: &Address) -> Result<(), StoreError> {
+        if self.database == 0 {
+            return Ok(());
+        }
+        let answer = server.ask(redis::cmd("SELECT").arg(self.database)).await.map_err(Failure::from);
+        answer.map(drop).map_err(|failure| {
+            if failure.is("NOPERM") {
+                misconfigured(format!(
+                    "{address}: the user may not choose a database: grant it +select, or use database 0"
+                ))
+            } else {
+                failure.into_error_of(address)
+            }
+        })
+    }
+
+    /// A connection to this server if it is a primary, and has every key.
     pub(crate) async fn connect_primary(&self, address: &Address) -> Result<Arc<dyn Wire>, StoreError> {
         let server = self.connect(address).await?;
-        let answer = server.ask(&redis::cmd("ROLE")).await.map_err(|e| Failure::from(e).into_error_of(address))?;
-        match role(&answer) {
-            Some("master") => {
+        match server.says_it_is(address).await? {
+            Kind::Primary => {
                 tracing::debug!(%address, "connected to Redis");
                 Ok(Arc::new(server))
             }
-            Some("slave") => Err(unavailable(format!(
-                "{address} is a replica, which may lag: name its primary, or its Sentinels with redis+sentinel:"
-            ))),
-            Some("sentinel") => Err(misconfigured(format!("{address} is a Sentinel: use a redis+sentinel: URL"))),
-            _ => Err(Failure::nonsense().into_error_of(address)),
+            Kind::Replica => {
+                let of = server.primary().await.map(|primary| format!(" of {primary}")).unwrap_or_default();
+                Err(unavailable(format!(
+                    "{address} is a replica{of}, which may lag: name its primary, or its Sentinels with redis+sentinel:"
+                )))
+            }
+            Kind::Node => Err(Failure::of_a_cluster().into_error_of(address)),
+            Kind::Sentinel => Err(is_a_sentinel(address)),
         }
+    }
+
+    /// Why this is no node of a cluster that we can ask, if it is none.
+    pub(crate) async fn try_node(&self, address: &Address) -> Result<(), StoreError> {
+        let server = self.connect(address).await?;
+        if let Kind::Sentinel = server.says_it_is(address).await? {
+            return Err(is_a_sentinel(address));
+        }
+        let answer = server.ask(redis::cmd("CLUSTER").arg("SLOTS")).await;
+        answer.map(drop).map_err(|e| Failure::from(e).into_error_of(address))
     }
 
     /// A connection on which a Sentinel can be asked.
     pub(crate) async fn connect_sentinel(&self, address: &Address) -> Result<MultiplexedConnection, StoreError> {
-        let connected = match self.client(address, ProtocolVersion::RESP2) {
-            Ok(client) => client.get_multiplexed_async_connection_with_config(&patient()).await,
-            Err(e) => Err(e),
-        };
-        connected.map_err(|e| not_connected(format_args!("the Sentinel {address}"), &e))
+        let place = format!("the Sentinel {address}");
+        self.open(address, &place, ProtocolVersion::RESP2, &patient()).await
     }
+
+    async fn open(
+        &self,
+        address: &Address,
+        place: &str,
+        protocol: ProtocolVersion,
+        config: &AsyncConnectionConfig,
+    ) -> Result<MultiplexedConnection, StoreError> {
+        let client = self.client(address, protocol).map_err(|e| not_connected(place, &e))?;
+        let connected = tokio::select! {
+            connected = client.get_multiplexed_async_connection_with_config(config) => connected,
+            () = self.finds_no_tls(address) => return Err(misconfigured(format!(
+                "{place} does not speak TLS: use redis: instead of rediss:, leave tls=true out, or name its port for TLS"
+            ))),
+        };
+        connected.map_err(|e| match address {
+            Address::Unix(path) => no_socket(path).unwrap_or_else(|| not_connected(place, &e)),
+            Address::Tcp { .. } => not_connected(place, &e),
+        })
+    }
+
+    /// Ends if TLS has got no answer for a while, and the server answers without. It takes a greeting in TLS for the beginning
+    /// of a command, and waits for the rest.
+    async fn finds_no_tls(&self, address: &Address) {
+        if self.tls.is_some() {
+            tokio::time::sleep(self.patience).await;
+            // Nothing of ours is told in the clear, not even who we are.
+            let stranger = Self { login: Login::default(), database: 0, tls: None, patience: self.patience };
+            if let Ok(client) = stranger.client(address, ProtocolVersion::RESP2)
+                && let Ok(mut connection) = client.get_multiplexed_async_connection_with_config(&patient()).await
+                && let Ok(_) = connection.send_packed_command(&redis::cmd("PING")).await
+            {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+fn is_a_sentinel(address: &Address) -> StoreError {
+    misconfigured(format!("{address} is a Sentinel: use a redis+sentinel: URL"))
+}
+
+/// What is wrong with a path that should be a socket's, as far as the path shows it.
+#[cfg(unix)]
+fn no_socket(path: &Path) -> Option<StoreError> {
+    use std::io::ErrorKind;
+    use std::os::unix::fs::FileTypeExt;
+
+    let is_socket = |path: &Path| path.metadata().map(|found| found.file_type().is_socket());
+    let shown = path.display();
+    match is_socket(path) {
+        Ok(true) => None,
+        Ok(false) => Some(misconfigured(format!("{shown} is not a socket; Redis' own setting `unixsocket` names it"))),
+        Err(e) if e.kind() == ErrorKind::NotADirectory => {
+            let parent = path.parent().filter(|parent| is_socket(parent).unwrap_or_default())?;
+            let rest = path.file_name().unwrap_or_default().display();
+            Some(misconfigured(format!(
+                "{} is the socket, and nothing follows it in a redis+unix: URL; its database is named by ?db={rest}",
+                parent.display()
+            )))
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => Some(unavailable(format!(
+            "there is no socket {shown}: Redis is down, or its own setting `unixsocket` names another path"
+        ))),
+        Err(_) => None,
+    }
+}
+
+#[cfg(not(unix))]
+fn no_socket(_: &Path) -> Option<StoreError> {
+    None
 }
 
 /// Without limits of the client's own: every operation has its deadline.
@@ -150,15 +245,12 @@ fn patient() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
 }
 
-fn role(answer: &Value) -> Option<&str> {
-    match answer {
-        Value::Array(parts) => match parts.first()? {
-            Value::BulkString(role) => std::str::from_utf8(role).ok(),
-            Value::SimpleString(role) => Some(role),
-            _ => None,
-        },
-        _ => None,
-    }
+/// What a server is, by its own word.
+enum Kind {
+    Primary,
+    Replica,
+    Node,
+    Sentinel,
 }
 
 /// A connection to one server.
@@ -166,6 +258,40 @@ pub(crate) struct Server {
     pub(crate) connection: MultiplexedConnection,
     closed: Arc<AtomicBool>,
     ears: Ears,
+}
+
+impl Server {
+    /// By `HELLO`, which everybody may ask.
+    async fn says_it_is(&self, address: &Address) -> Result<Kind, StoreError> {
+        let answer = self.ask(&redis::cmd("HELLO")).await.map_err(|e| Failure::from(e).into_error_of(address))?;
+        match (field(&answer, "mode"), field(&answer, "role")) {
+            (Some("sentinel"), _) => Ok(Kind::Sentinel),
+            (Some("cluster"), _) => Ok(Kind::Node),
+            (_, Some("master")) => Ok(Kind::Primary),
+            (_, Some("replica")) => Ok(Kind::Replica),
+            _ => Err(Failure::nonsense().into_error_of(address)),
+        }
+    }
+
+    /// Whom a replica follows, if we may know.
+    async fn primary(&self) -> Option<Address> {
+        let Value::Array(parts) = self.ask(&redis::cmd("ROLE")).await.ok()? else { return None };
+        let [_, host, Value::Int(port), ..] = &parts[..] else { return None };
+        Some(Address::Tcp { host: text(host)?.to_owned(), port: u16::try_from(*port).ok()? })
+    }
+}
+
+fn field<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
+    let Value::Map(fields) = answer else { return None };
+    fields.iter().find(|(found, _)| text(found) == Some(name)).and_then(|(_, value)| text(value))
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(text) => std::str::from_utf8(text).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
 }
 
 impl Wire for Server {

@@ -12,7 +12,8 @@ use crate::tls::Tls;
 
 const SCHEMES: &str =
     "a store URL for Redis starts with redis://, rediss://, redis+unix://, redis+sentinel:// or redis+cluster://";
-const OPTIONS: &str = "timeout_ms, prefix, tls, tls_ca, wait_replicas, wait_ms, sentinel_user, sentinel_password and, after redis+unix:, db";
+const OPTIONS: [&str; 9] =
+    ["timeout_ms", "prefix", "tls", "tls_ca", "wait_replicas", "wait_ms", "sentinel_user", "sentinel_password", "db"];
 
 impl RedisOptions {
     /// Reads a URL; the [crate's documentation](crate#where-to-connect) has the table of what is taken.
@@ -74,8 +75,18 @@ impl RedisOptions {
             }
             options = options.password(decode(password)?);
         }
+        let mut given = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            options = options.option(pair)?;
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = OPTIONS.into_iter().find(|known| *known == name).ok_or_else(|| {
+                let known = OPTIONS.join(", ");
+                misconfigured(format!("a store URL for Redis has an option that is not known; those are {known}"))
+            })?;
+            if given.contains(&name) {
+                return Err(misconfigured(format!("the store URL gives the option {name} twice")));
+            }
+            given.push(name);
+            options = options.option(name, decode(value)?)?;
         }
         if options.tls {
             // Says so now if this build has none.
@@ -85,14 +96,13 @@ impl RedisOptions {
         Ok(options)
     }
 
-    fn option(mut self, pair: &str) -> Result<Self, StoreError> {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = decode(value)?;
+    fn option(mut self, name: &str, value: String) -> Result<Self, StoreError> {
+        if value.is_empty() && ["tls_ca", "sentinel_user", "sentinel_password"].contains(&name) {
+            return Err(misconfigured(format!("{name} in a store URL is empty")));
+        }
         Ok(match name {
-            "timeout_ms" => {
-                self.timeout(millis(&value, "timeout_ms in a store URL is a number of milliseconds above 0")?)
-            }
-            "wait_ms" => self.wait(millis(&value, "wait_ms in a store URL is a number of milliseconds above 0")?),
+            "timeout_ms" => self.timeout(millis(name, &value)?),
+            "wait_ms" => self.wait(millis(name, &value)?),
             "prefix" => self.prefix(value),
             "wait_replicas" => {
                 let replicas = value.parse().map_err(|_| misconfigured("wait_replicas in a store URL is a number"))?;
@@ -105,22 +115,26 @@ impl RedisOptions {
             "tls_ca" => self.tls_ca(value),
             "sentinel_user" => self.sentinel_user(value),
             "sentinel_password" => self.sentinel_password(value),
-            "db" if matches!(self.place, Place::Server(Address::Unix(_))) => {
+            // `db`, the last of them.
+            _ if matches!(self.place, Place::Server(Address::Unix(_))) => {
                 self.database = database(Some(&value))?;
                 self
             }
             _ => {
-                return Err(misconfigured(format!(
-                    "a store URL for Redis has an option that is not known; those are {OPTIONS}"
-                )));
+                return Err(misconfigured(
+                    "db is for redis+unix: alone; elsewhere the database follows a slash, as in redis://localhost/3",
+                ));
             }
         })
     }
 }
 
-fn millis(value: &str, otherwise: &str) -> Result<Duration, StoreError> {
-    let millis = value.parse().ok().filter(|millis| *millis > 0).ok_or_else(|| misconfigured(otherwise))?;
-    Ok(Duration::from_millis(millis))
+fn millis(name: &str, value: &str) -> Result<Duration, StoreError> {
+    let time = value.parse().ok().map(Duration::from_millis);
+    time.filter(|time| !time.is_zero() && *time <= RedisOptions::MAX_TIMEOUT).ok_or_else(|| {
+        let longest = RedisOptions::MAX_TIMEOUT.as_millis();
+        misconfigured(format!("{name} in a store URL is a number from 1 to {longest}"))
+    })
 }
 
 fn database(path: Option<&str>) -> Result<u32, StoreError> {
@@ -206,9 +220,17 @@ mod tests {
             ("redis://h h", "host"),
             ("redis://h/one", "database"),
             ("redis://h?timeout=5", "timeout_ms"),
-            ("redis://h?db=5", "timeout_ms"),
-            ("redis://h?timeout_ms=0", "above 0"),
-            ("redis://h?wait_ms=soon", "above 0"),
+            ("redis://h?db=5", "db is for redis+unix:"),
+            ("redis://h?timeout_ms=0", "timeout_ms in a store URL is a number from 1 to 3600000"),
+            ("redis://h?timeout_ms=3600001", "timeout_ms in a store URL is a number from 1 to 3600000"),
+            ("redis://h?timeout_ms=99999999999999999999", "from 1 to 3600000"),
+            ("redis://h?wait_replicas=1&wait_ms=soon", "wait_ms in a store URL is a number from 1 to"),
+            ("redis://h?timeout_ms=5&prefix=a&timeout_ms=5", "timeout_ms twice"),
+            ("redis://h?wait_ms=100", "wait_ms is of no use without wait_replicas"),
+            ("redis://h?tls_ca=a.pem", "tls_ca is of no use without TLS"),
+            ("redis://h?tls_ca=", "tls_ca in a store URL is empty"),
+            ("redis://h?sentinel_password=x", "sentinel_password are for redis+sentinel: alone"),
+            ("redis+cluster://h?sentinel_user=x", "sentinel_password are for redis+sentinel: alone"),
             ("redis://h?tls=yes", "true or false"),
             ("redis+unix://h/x", "absolute path"),
             ("redis+unix://", "absolute path"),

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{Fake, HOUR, Heard, Say, array, bulk, error, key, nil, ok, record};
+use support::{Fake, HOUR, Heard, Say, array, bulk, error, hello, key, nil, ok, record};
 use wix_visitor_core::{Exchange, StoreError, StoreErrorKind, TokenStore};
 use wix_visitor_redis::{RedisOptions, RedisStore};
 
@@ -212,20 +212,21 @@ async fn a_password_that_is_put_right_works_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_replica_and_a_sentinel_are_refused() {
-    for (role, kind, says) in [
-        ("slave", StoreErrorKind::Unavailable, "replica"),
-        ("sentinel", StoreErrorKind::Misconfigured, "redis+sentinel:"),
+async fn a_replica_a_sentinel_and_a_node_of_a_cluster_are_refused() {
+    for (mode, role, kind, says) in [
+        ("standalone", "replica", StoreErrorKind::Unavailable, "is a replica,"),
+        ("sentinel", "master", StoreErrorKind::Misconfigured, "redis+sentinel:"),
+        ("cluster", "master", StoreErrorKind::Misconfigured, "redis+cluster:"),
     ] {
-        let fake = Fake::start(move |heard| (heard.name() == "ROLE").then(|| array(&[role]))).await;
+        let fake = Fake::start(move |heard| (heard.name() == "HELLO").then(|| hello(mode, role))).await;
         let failed = fake.options().timeout(SOON).connect().await.unwrap_err();
         assert_eq!(failed.kind(), kind);
         assert!(failed.to_string().contains(says), "{failed}");
     }
     let turns = AtomicUsize::new(0);
     let fake = Fake::start(move |heard| {
-        let role = || if turns.fetch_add(1, Ordering::SeqCst) < 3 { "slave" } else { "master" };
-        (heard.name() == "ROLE").then(|| array(&[role()]))
+        let role = || if turns.fetch_add(1, Ordering::SeqCst) < 6 { "replica" } else { "master" };
+        (heard.name() == "HELLO").then(|| hello("standalone", role()))
     })
     .await;
     fake.options().connect().await.unwrap();
@@ -386,7 +387,7 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
 #[tokio::test]
 async fn no_debug_shows_a_password() {
     let fake = Fake::start(|_| None).await;
-    let options = fake.options().user("shop-user").password("hunter2").sentinel_password("hunter2");
+    let options = fake.options().user("shop-user").password("hunter2");
     let text = format!("{options:?} {options:#?} {:?}", options.clone().connect().await.unwrap());
     assert!(!text.contains("hunter2") && text.contains(&fake.address.to_string()), "{text}");
 }

@@ -15,11 +15,12 @@ pub enum Harm {
     PrimaryKilled,
     PrimaryFrozen,
     SlotsMoved,
+    PrimaryDemoted,
 }
 
 impl Harm {
     /// All.
-    pub const ALL: [Self; 3] = [Self::PrimaryKilled, Self::PrimaryFrozen, Self::SlotsMoved];
+    pub const ALL: [Self; 4] = [Self::PrimaryKilled, Self::PrimaryFrozen, Self::SlotsMoved, Self::PrimaryDemoted];
 }
 
 /// A cluster, which others may use after us, and what is to befall it.
@@ -60,6 +61,7 @@ impl Fault for Clustered {
             Harm::PrimaryKilled => "Cluster: primary killed",
             Harm::PrimaryFrozen => "Cluster: primary frozen",
             Harm::SlotsMoved => "Cluster: slots moved",
+            Harm::PrimaryDemoted => "Cluster: live primary demoted by an operator",
         }
     }
 
@@ -78,6 +80,7 @@ impl Fault for Clustered {
         match self.harm {
             Harm::PrimaryKilled => busiest.kill(),
             Harm::PrimaryFrozen => busiest.freeze(),
+            Harm::PrimaryDemoted => self.cluster.replica_of(busiest).tell(&["CLUSTER", "FAILOVER"]),
             Harm::SlotsMoved => {
                 for slot in slots.into_iter().take(4) {
                     self.cluster.move_slot(slot, tokio::time::sleep(Duration::from_millis(300))).await;
@@ -92,13 +95,15 @@ impl Fault for Clustered {
 
     async fn end(&self) {
         let harmed = self.harmed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (Harm::PrimaryFrozen, Some((slot, old))) = (self.harm, harmed) else { return };
+        let (Harm::PrimaryFrozen | Harm::PrimaryDemoted, Some((slot, old))) = (self.harm, harmed) else { return };
         let replaced = || {
-            let running = self.cluster.nodes().iter().filter(|node| node.port() != old);
-            self.cluster.primary_by(running, slot).is_some_and(|now| now.port() != old)
+            let others = self.cluster.nodes().iter().filter(|node| node.port() != old);
+            self.cluster.primary_by(others, slot).is_some_and(|now| now.port() != old)
         };
         until("a new primary", replaced).await;
-        self.cluster.nodes().iter().find(|node| node.port() == old).expect("the old primary").thaw();
+        if self.harm == Harm::PrimaryFrozen {
+            self.cluster.nodes().iter().find(|node| node.port() == old).expect("the old primary").thaw();
+        }
     }
 
     async fn whole(&self) {

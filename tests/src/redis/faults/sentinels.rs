@@ -6,6 +6,7 @@ use std::time::Duration;
 use wix_visitor_core::async_trait;
 
 use super::Fault;
+use crate::redis::sentinel::SERVICE;
 use crate::redis::{SentinelGroup, until};
 
 /// Each of them.
@@ -16,12 +17,18 @@ pub enum Harm {
     PrimaryFrozen,
     SentinelFrozen,
     PrimaryKilledAndSentinelFrozen,
+    PrimaryDemoted,
 }
 
 impl Harm {
     /// All.
-    pub const ALL: [Self; 4] =
-        [Self::PrimaryKilled, Self::PrimaryFrozen, Self::SentinelFrozen, Self::PrimaryKilledAndSentinelFrozen];
+    pub const ALL: [Self; 5] = [
+        Self::PrimaryKilled,
+        Self::PrimaryFrozen,
+        Self::SentinelFrozen,
+        Self::PrimaryKilledAndSentinelFrozen,
+        Self::PrimaryDemoted,
+    ];
 }
 
 /// A group, which others may use after us, and what is to befall it.
@@ -38,6 +45,10 @@ impl Watched {
     pub fn new(group: &Arc<SentinelGroup>, harm: Harm) -> Self {
         Self { group: Arc::clone(group), harm, port: Mutex::default() }
     }
+
+    async fn replaced(&self, old: Option<u16>) {
+        until("a new primary", || self.group.primary().is_some_and(|now| Some(now.port()) != old)).await;
+    }
 }
 
 #[async_trait]
@@ -48,6 +59,7 @@ impl Fault for Watched {
             Harm::PrimaryFrozen => "Sentinel: primary frozen, goes on as one of two",
             Harm::SentinelFrozen => "Sentinel: first sentinel frozen, connections cut",
             Harm::PrimaryKilledAndSentinelFrozen => "Sentinel: primary killed, first sentinel frozen",
+            Harm::PrimaryDemoted => "Sentinel: live primary demoted by an operator",
         }
     }
 
@@ -73,6 +85,7 @@ impl Fault for Watched {
                 self.group.sentinels()[0].freeze();
                 primary.kill();
             }
+            Harm::PrimaryDemoted => self.group.sentinels()[0].tell(&["SENTINEL", "FAILOVER", SERVICE]),
         }
     }
 
@@ -84,8 +97,9 @@ impl Fault for Watched {
         let harmed = self.port.lock().unwrap_or_else(PoisonError::into_inner).take();
         match self.harm {
             Harm::PrimaryKilled => {}
+            Harm::PrimaryDemoted => self.replaced(harmed).await,
             Harm::PrimaryFrozen => {
-                until("a new primary", || self.group.primary().is_some_and(|now| Some(now.port()) != harmed)).await;
+                self.replaced(harmed).await;
                 let old = self.group.servers().iter().find(|server| Some(server.port()) == harmed);
                 old.expect("the old primary").thaw();
             }

@@ -46,6 +46,11 @@ pub(crate) fn array(parts: &[&str]) -> Say {
     Say::This(all.into_bytes())
 }
 
+/// What a server says of itself.
+pub(crate) fn hello(mode: &str, role: &str) -> Say {
+    Say::This(format!("%3\r\n+proto\r\n:3\r\n+mode\r\n+{mode}\r\n+role\r\n+{role}\r\n").into_bytes())
+}
+
 /// A command that arrived: on which connection, counted from 1, and its words.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
@@ -108,8 +113,7 @@ async fn serve(stream: TcpStream, connection: usize, script: Arc<Script>, all: A
         let heard = Heard { connection, words };
         all.lock().expect("no panic").push(heard.clone());
         let said = script(&heard).unwrap_or_else(|| match heard.name() {
-            "HELLO" => Say::This(b"%1\r\n+proto\r\n:3\r\n".to_vec()),
-            "ROLE" => array(&["master"]),
+            "HELLO" => hello("standalone", "master"),
             _ => error("NOPERM not here"),
         });
         let (bytes, last) = match said {
