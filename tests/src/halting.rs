@@ -1,5 +1,6 @@
 //! A store that stops its caller dead at a step of the protocol, so that somebody can kill the process right there.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use wix_visitor_core::record::decode;
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreKey, Stored, TokenStore, async_trait};
+use wix_visitor_core::{Changes, ClientId, Etag, Exchange, StoreError, StoreKey, Stored, TokenStore, async_trait};
 
 /// The protocol's steps at the store. Those at the endpoint are the sandbox's to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,10 @@ impl fmt::Debug for HaltingStore {
 
 #[async_trait]
 impl TokenStore for HaltingStore {
+    async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
+        self.inner.watch(site, changes).await
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.pass(Step::BeforeLoad).await;

@@ -1,10 +1,12 @@
 //! A process that uses one visitor as its parent tells it to, for suites in which processes are killed, stopped and raced.
 //!
 //! ```text
-//! WIX_VISITOR=<visitor key> visitor-process <API URL> <database> <grant,save,margin,lease,wait in ms> <seconds ahead>
+//! WIX_VISITOR=<visitor key> WIX_VISITOR_STORE=<store URL> visitor-process <API URL> <pace> <seconds ahead>
 //! ```
 //!
-//! The visitor key is a secret, so it comes by the environment; of tokens only fingerprints are told. Commands come by stdin,
+//! The pace is grant, save, margin, lease, wait and look_after of the policy, in milliseconds, with commas between.
+//!
+//! The visitor key and the store's password are secrets, so they come by the environment; of tokens only fingerprints are told. Commands come by stdin,
 //! one a line, and what happened is told by stdout, one JSON object a line:
 //!
 //! | command | then |
@@ -14,6 +16,7 @@
 //! | `stop STEP`, `go` | whoever comes to this step of the protocol is stopped there: `at`; and goes on |
 //! | `ahead SECONDS` | the wall clock is set further ahead |
 //! | `add`, `cart` | puts something into the cart, or looks: `cart`, the cart's id |
+//! | `set ACCESS REFRESH`, `forget` | a member signs in, whose access token lives for four hours; the visitor is forgotten: `done` |
 //! | `status`, `events` | `status`, what is known of the visitor; `events`, their names since the last time |
 //! | `return` | `main` returns, whatever is under way |
 //! | `finish` | the same, after a shutdown: `closing` when that has begun, `closed` when it is done |
@@ -26,7 +29,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use wix_visitor::{EventKind, Events, HttpOptions, Policy, Site, SiteVisitor, SqliteOptions};
+use wix_visitor::{
+    AccessToken, Clock, EventKind, Events, HttpOptions, Policy, RefreshToken, Role, Site, SiteVisitor, Tokens,
+    open_store,
+};
 use wix_visitor_testkit::sandbox::fingerprint;
 use wix_visitor_tests::ahead_clock::AheadClock;
 use wix_visitor_tests::halting::HaltingStore;
@@ -41,13 +47,13 @@ const MUG: &str = "5a4bd0c1-0001-4000-8000-000000000001";
 async fn main() -> Result<()> {
     trace::to_stderr();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [url, database, pace, ahead] = arguments.as_slice() else {
-        return Err("give an API URL, a database, a pace and how far the clock is ahead".into());
+    let [url, pace, ahead] = arguments.as_slice() else {
+        return Err("give an API URL, a pace and how far the clock is ahead".into());
     };
     let clock = AheadClock::default();
     clock.advance(Duration::from_secs(ahead.parse()?));
     let policy = policy(pace)?;
-    let store = SqliteOptions::new(database).timeout(policy.save.mul_f32(0.75)).open().await?;
+    let store = open_store(&std::env::var("WIX_VISITOR_STORE")?).await?;
     let store = HaltingStore::new(store, |step| say(&json!({ "at": step.to_string() })));
     let site = wix_visitor::builder(CLIENT_ID)
         .store(store.clone())
@@ -91,6 +97,17 @@ async fn main() -> Result<()> {
                 say(&json!({ "cart": request.send().await?.json::<Value>().await?["cart"]["id"] }));
             }
             "cart" => say(&json!({ "cart": visitor.get(CART).send().await?.json::<Value>().await?["cart"]["id"] })),
+            "set" => {
+                let (access, refresh) = rest.split_once(' ').ok_or("give two tokens")?;
+                let access = AccessToken::new(access, clock.wall() + Duration::from_secs(4 * 3600));
+                let tokens = Tokens::new(Some(access), Some(RefreshToken::new(refresh, Role::Member)));
+                visitor.set_tokens(tokens).await?;
+                say(&json!({ "done": true }));
+            }
+            "forget" => {
+                visitor.forget().await?;
+                say(&json!({ "done": true }));
+            }
             "status" => say(&json!({ "status": status(&visitor).await? })),
             "events" => say(&json!({ "events": names(&mut events) })),
             "return" => {
@@ -129,11 +146,12 @@ fn commands() -> mpsc::UnboundedReceiver<String> {
 
 fn policy(pace: &str) -> Result<Policy> {
     let numbers = pace.split(',').map(|n| n.parse().map(Duration::from_millis)).collect::<Result<Vec<_>, _>>()?;
-    let [grant, save, margin, lease, wait] = numbers[..] else {
-        return Err("a pace is five numbers: grant, save, margin, lease, wait".into());
+    let [grant, save, margin, lease, wait, look_after] = numbers[..] else {
+        return Err("a pace is six numbers: grant, save, margin, lease, wait, look_after".into());
     };
     let mut policy = Policy::default();
-    (policy.grant, policy.save, policy.margin, policy.lease, policy.wait) = (grant, save, margin, lease, wait);
+    (policy.grant, policy.save, policy.margin, policy.lease) = (grant, save, margin, lease);
+    (policy.wait, policy.look_after) = (wait, look_after);
     Ok(policy)
 }
 

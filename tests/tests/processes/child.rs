@@ -1,7 +1,5 @@
 //! A `visitor-process`, started, talked to and killed.
 
-use std::ffi::OsStr;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -11,25 +9,38 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wix_visitor::Policy;
 use wix_visitor_testkit::sandbox::Sandbox;
 use wix_visitor_tests::halting::Step;
+use wix_visitor_tests::instance::CLIENT_ID;
 
 /// Longer than anything here takes on a busy machine: what is late by more hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// The numbers of the flow, in milliseconds, in the order of `Policy`: grant, save, margin, lease, wait.
+/// The numbers of the flow, in milliseconds: grant, save, margin, lease, wait, and how often a visitor in use is looked up.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace([u64; 5]);
+pub(crate) struct Pace([u64; 6]);
 
 impl Pace {
     /// Leases are short: a test waits for one to run out. The wait is a lease, a grant and what a busy machine needs.
-    pub(crate) const HASTY: Self = Self([2_000, 1_000, 500, 3_500, 15_000]);
+    pub(crate) const HASTY: Self = Self([2_000, 2_000, 500, 4_500, 15_000, 5_000]);
     /// Nothing runs out.
-    pub(crate) const PATIENT: Self = Self([20_000, 15_000, 5_000, 40_000, 40_000]);
+    pub(crate) const PATIENT: Self = Self([20_000, 15_000, 5_000, 40_000, 40_000, 5_000]);
+
+    /// The same, where nobody looks up what nobody tells of.
+    pub(crate) fn without_looks(self) -> Self {
+        let Self([grant, save, margin, lease, wait, _]) = self;
+        Self([grant, save, margin, lease, wait, 24 * 3_600_000])
+    }
+
+    /// The time of one store operation, which ends before the flow stops listening.
+    pub(crate) fn store_ms(self) -> u64 {
+        self.0[1] * 3 / 4
+    }
 
     /// The same for a site in this process.
     pub(crate) fn policy(self) -> Policy {
-        let [grant, save, margin, lease, wait] = self.0.map(Duration::from_millis);
+        let [grant, save, margin, lease, wait, look_after] = self.0.map(Duration::from_millis);
         let mut policy = Policy::default();
-        (policy.grant, policy.save, policy.margin, policy.lease, policy.wait) = (grant, save, margin, lease, wait);
+        (policy.grant, policy.save, policy.margin, policy.lease) = (grant, save, margin, lease);
+        (policy.wait, policy.look_after) = (wait, look_after);
         policy
     }
 }
@@ -65,12 +76,13 @@ impl Called {
 }
 
 impl VisitorProcess {
-    pub(crate) async fn start(sandbox: &Sandbox, database: &Path, key: &str, pace: Pace, ahead: Duration) -> Self {
+    pub(crate) async fn start(sandbox: &Sandbox, store_url: &str, key: &str, pace: Pace, ahead: Duration) -> Self {
         let pace: Vec<String> = pace.0.iter().map(u64::to_string).collect();
         let mut child = Command::new(env!("CARGO_BIN_EXE_visitor-process"))
-            .args([OsStr::new(&sandbox.url()), database.as_os_str()])
+            .arg(sandbox.url())
             .args([pace.join(","), ahead.as_secs().to_string()])
             .env("WIX_VISITOR", key)
+            .env("WIX_VISITOR_STORE", store_url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -142,6 +154,19 @@ impl VisitorProcess {
     pub(crate) async fn cart(&mut self) -> Option<String> {
         self.tell("cart").await;
         self.hear("cart").await.as_str().map(str::to_owned)
+    }
+
+    /// A member signs in.
+    pub(crate) async fn sign_in(&mut self, sandbox: &Sandbox) {
+        let member = sandbox.member_tokens(CLIENT_ID).unwrap();
+        self.tell(&format!("set {} {}", member.access, member.refresh)).await;
+        self.hear("done").await;
+    }
+
+    /// The visitor is forgotten.
+    pub(crate) async fn forget(&mut self) {
+        self.tell("forget").await;
+        self.hear("done").await;
     }
 
     /// The names of what happened since the last time.

@@ -3,12 +3,13 @@
 use wix_visitor_testkit::sandbox::{On, Point, Rotation};
 
 use crate::child::{Pace, within};
+use crate::place::{Kind, on_every_kind};
 use crate::scene::{GRACE, Scene};
 
 /// A program leaves while its renewal is on its way, with or without a shutdown; what was sent is to be in the store.
-async fn leaves_and_commits(shuts_down: bool) {
+async fn leaves_and_commits(kind: Kind, shuts_down: bool) {
     for point in [Point::BeforeActing, Point::AfterActing] {
-        let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
+        let mut scene = Scene::new(kind, Rotation::Strict, Pace::PATIENT).await;
         let (identity, cart) = scene.expired_visitor().await;
         let mut process = scene.start().await;
         let gate = scene.sandbox.hold(On::Renew, point);
@@ -36,37 +37,8 @@ async fn leaves_and_commits(shuts_down: bool) {
     }
 }
 
-#[tokio::test]
-async fn what_was_sent_before_main_returns_is_committed_by_a_shutdown() {
-    leaves_and_commits(true).await;
-}
-
-#[tokio::test]
-async fn what_was_sent_when_main_returns_is_committed_without_a_shutdown_too() {
-    leaves_and_commits(false).await;
-}
-
-#[tokio::test]
-async fn a_mint_that_was_sent_before_main_returns_is_committed_by_a_shutdown() {
-    let scene = Scene::new(Rotation::Same, Pace::PATIENT);
-    let mut process = scene.start().await;
-    let gate = scene.sandbox.hold_mints();
-    process.tell("call 1").await;
-    within("the grant", gate.arrived()).await;
-    process.tell("leave").await;
-    process.hear("left").await;
-    process.begin_to_finish().await;
-    gate.release();
-    process.finished().await;
-
-    let mut next = scene.start().await;
-    let called = next.call(1).await;
-    assert_eq!((called.failed.len(), called.loads), (0, 1), "it was committed: {called:?}");
-    assert_eq!(scene.sandbox.mints(), 1);
-}
-
-async fn no_shutdown(rotation: Rotation, point: Point) {
-    let mut scene = Scene::new(rotation, Pace::HASTY);
+async fn no_shutdown(kind: Kind, rotation: Rotation, point: Point) {
+    let mut scene = Scene::new(kind, rotation, Pace::HASTY).await;
     let (identity, cart) = scene.expired_visitor().await;
     let mut process = scene.start().await;
     let gate = scene.sandbox.hold(On::Renew, point);
@@ -82,14 +54,41 @@ async fn no_shutdown(rotation: Rotation, point: Point) {
     assert_eq!(scene.sandbox.mints(), 1);
 }
 
-#[tokio::test]
-async fn a_main_that_returns_without_a_shutdown_loses_no_visitor() {
-    tokio::join!(
-        no_shutdown(Rotation::Same, Point::BeforeActing),
-        no_shutdown(Rotation::Same, Point::AfterActing),
-        no_shutdown(Rotation::New, Point::BeforeActing),
-        no_shutdown(Rotation::New, Point::AfterActing),
-        no_shutdown(GRACE, Point::BeforeActing),
-        no_shutdown(GRACE, Point::AfterActing),
-    );
+on_every_kind! {
+    async fn what_was_sent_before_main_returns_is_committed_by_a_shutdown(kind: Kind) {
+        leaves_and_commits(kind, true).await;
+    }
+
+    async fn what_was_sent_when_main_returns_is_committed_without_a_shutdown_too(kind: Kind) {
+        leaves_and_commits(kind, false).await;
+    }
+
+    async fn a_mint_that_was_sent_before_main_returns_is_committed_by_a_shutdown(kind: Kind) {
+        let scene = Scene::new(kind, Rotation::Same, Pace::PATIENT).await;
+        let mut process = scene.start().await;
+        let gate = scene.sandbox.hold_mints();
+        process.tell("call 1").await;
+        within("the grant", gate.arrived()).await;
+        process.tell("leave").await;
+        process.hear("left").await;
+        process.begin_to_finish().await;
+        gate.release();
+        process.finished().await;
+
+        let mut next = scene.start().await;
+        let called = next.call(1).await;
+        assert_eq!((called.failed.len(), called.loads), (0, 1), "it was committed: {called:?}");
+        assert_eq!(scene.sandbox.mints(), 1);
+    }
+
+    async fn a_main_that_returns_without_a_shutdown_loses_no_visitor(kind: Kind) {
+        tokio::join!(
+            no_shutdown(kind, Rotation::Same, Point::BeforeActing),
+            no_shutdown(kind, Rotation::Same, Point::AfterActing),
+            no_shutdown(kind, Rotation::New, Point::BeforeActing),
+            no_shutdown(kind, Rotation::New, Point::AfterActing),
+            no_shutdown(kind, GRACE, Point::BeforeActing),
+            no_shutdown(kind, GRACE, Point::AfterActing),
+        );
+    }
 }

@@ -8,6 +8,7 @@ use wix_visitor::{Authorization, Error, ErrorKind, SiteVisitor};
 use wix_visitor_testkit::sandbox::{Fault, Rotation, fingerprint};
 
 use crate::child::{Pace, within};
+use crate::place::{Kind, on_every_kind};
 use crate::scene::{LATER, Scene};
 
 const CALLERS: usize = 10_000;
@@ -64,8 +65,8 @@ impl Herd {
 }
 
 /// A site in this process, and its visitor, whose token has just ended. Returns whose it is.
-async fn expired() -> (Scene, SiteVisitor, String) {
-    let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
+async fn expired(kind: Kind) -> (Scene, SiteVisitor, String) {
+    let mut scene = Scene::new(kind, Rotation::Strict, Pace::PATIENT).await;
     let (site, clock) = scene.site().await;
     let visitor = site.visitor(&scene.key);
     let identity = scene.identity_of(&Herd::send(&visitor, 1).one_token().await);
@@ -74,60 +75,59 @@ async fn expired() -> (Scene, SiteVisitor, String) {
     (scene, visitor, identity)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_callers_of_an_expired_token_make_one_grant() {
-    let (scene, visitor, identity) = expired().await;
-    let gate = scene.sandbox.hold_renewals();
-    let mut herd = Herd::send(&visitor, CALLERS);
-    herd.asked().await;
-    gate.release();
-    assert_eq!(scene.identity_of(&herd.one_token().await), identity);
-    assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (2, 1), "one mint, one renewal");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_that_goes_away_leaves_ten_thousand_served_by_one_grant() {
-    let (scene, visitor, identity) = expired().await;
-    let gate = scene.sandbox.hold_renewals();
-    let leader = Herd::send(&visitor, 1);
-    within("the leader's grant", gate.arrived()).await;
-    let mut herd = Herd::send(&visitor, CALLERS);
-    herd.asked().await;
-    drop(leader);
-    gate.release();
-    assert_eq!(scene.identity_of(&herd.one_token().await), identity);
-    assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (2, 1));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failing_endpoint_gets_one_grant_from_ten_thousand_who_share_one_error() {
-    let (scene, visitor, identity) = expired().await;
-    scene.sandbox.fault(Fault::on_renew().status(503).retry_after(600).always());
-    let gate = scene.sandbox.hold_renewals();
-    let mut herd = Herd::send(&visitor, CALLERS);
-    herd.asked().await;
-    gate.release();
-    let mut answers: Vec<Error> = herd.answers().await.into_iter().map(Result::unwrap_err).collect();
-    // The request id names the one request that all were told of.
-    answers.dedup_by_key(|error| (error.request_id().map(str::to_owned), error.to_string()));
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    let shared = answers.remove(0);
-    assert_eq!((shared.kind(), shared.status()), (ErrorKind::Unavailable, Some(503)));
-    assert!(shared.request_id().is_some() && shared.retry_in().is_some(), "{shared}");
-
-    // Nor does anybody ask again before the pause ends, here or in another process.
-    let after = Herd::send(&visitor, CALLERS).answers().await;
-    for error in after.into_iter().map(Result::unwrap_err) {
-        assert!(error.kind() == ErrorKind::Unavailable && error.retry_in().is_some(), "{error}");
+on_every_kind! {
+    async fn ten_thousand_callers_of_an_expired_token_make_one_grant(kind: Kind) {
+        let (scene, visitor, identity) = expired(kind).await;
+        let gate = scene.sandbox.hold_renewals();
+        let mut herd = Herd::send(&visitor, CALLERS);
+        herd.asked().await;
+        gate.release();
+        assert_eq!(scene.identity_of(&herd.one_token().await), identity);
+        assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (2, 1), "one mint, one renewal");
     }
-    let elsewhere = scene.start().await.call(100).await;
-    assert!(elsewhere.served.is_empty() && elsewhere.failed.len() == 1, "{elsewhere:?}");
-    assert!(elsewhere.failed[0].starts_with("Unavailable"), "{elsewhere:?}");
-    assert_eq!(scene.sandbox.token_requests(), 2, "one mint, one failed renewal");
 
-    // Once Wix is back and the pause over, it is the same visitor.
-    scene.sandbox.clear_faults();
-    let tokens = visitor.tokens().await.unwrap();
-    let refresh = tokens.refresh.expect("it was kept").value;
-    assert_eq!(scene.sandbox.identity_of(refresh.expose()).unwrap(), Some(identity));
+    async fn a_leader_that_goes_away_leaves_ten_thousand_served_by_one_grant(kind: Kind) {
+        let (scene, visitor, identity) = expired(kind).await;
+        let gate = scene.sandbox.hold_renewals();
+        let leader = Herd::send(&visitor, 1);
+        within("the leader's grant", gate.arrived()).await;
+        let mut herd = Herd::send(&visitor, CALLERS);
+        herd.asked().await;
+        drop(leader);
+        gate.release();
+        assert_eq!(scene.identity_of(&herd.one_token().await), identity);
+        assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (2, 1));
+    }
+
+    async fn a_failing_endpoint_gets_one_grant_from_ten_thousand_who_share_one_error(kind: Kind) {
+        let (scene, visitor, identity) = expired(kind).await;
+        scene.sandbox.fault(Fault::on_renew().status(503).retry_after(600).always());
+        let gate = scene.sandbox.hold_renewals();
+        let mut herd = Herd::send(&visitor, CALLERS);
+        herd.asked().await;
+        gate.release();
+        let mut answers: Vec<Error> = herd.answers().await.into_iter().map(Result::unwrap_err).collect();
+        // The request id names the one request that all were told of.
+        answers.dedup_by_key(|error| (error.request_id().map(str::to_owned), error.to_string()));
+        assert_eq!(answers.len(), 1, "{answers:?}");
+        let shared = answers.remove(0);
+        assert_eq!((shared.kind(), shared.status()), (ErrorKind::Unavailable, Some(503)));
+        assert!(shared.request_id().is_some() && shared.retry_in().is_some(), "{shared}");
+
+        // Nor does anybody ask again before the pause ends, here or in another process.
+        let after = Herd::send(&visitor, CALLERS).answers().await;
+        for error in after.into_iter().map(Result::unwrap_err) {
+            assert!(error.kind() == ErrorKind::Unavailable && error.retry_in().is_some(), "{error}");
+        }
+        let elsewhere = scene.start().await.call(100).await;
+        assert!(elsewhere.served.is_empty() && elsewhere.failed.len() == 1, "{elsewhere:?}");
+        assert!(elsewhere.failed[0].starts_with("Unavailable"), "{elsewhere:?}");
+        assert_eq!(scene.sandbox.token_requests(), 2, "one mint, one failed renewal");
+
+        // Once Wix is back and the pause over, it is the same visitor.
+        scene.sandbox.clear_faults();
+        let tokens = visitor.tokens().await.unwrap();
+        let refresh = tokens.refresh.expect("it was kept").value;
+        assert_eq!(scene.sandbox.identity_of(refresh.expose()).unwrap(), Some(identity));
+    }
 }

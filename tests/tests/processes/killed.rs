@@ -4,6 +4,7 @@ use wix_visitor_testkit::sandbox::{On, Point, Rotation};
 use wix_visitor_tests::halting::Step;
 
 use crate::child::{Pace, VisitorProcess, within};
+use crate::place::{Kind, on_every_kind};
 use crate::scene::{GRACE, Scene};
 
 /// Where a process dies.
@@ -67,9 +68,9 @@ async fn take_over(death: Death, scene: &Scene) -> (VisitorProcess, String, bool
     (next, identity, called.lost)
 }
 
-async fn killed_renewing(death: Death, rotation: Rotation) {
+async fn killed_renewing(kind: Kind, death: Death, rotation: Rotation) {
     let case = format!("{death:?}, {rotation:?}");
-    let mut scene = Scene::new(rotation, Pace::HASTY);
+    let mut scene = Scene::new(kind, rotation, Pace::HASTY).await;
     let (identity, cart) = scene.expired_visitor().await;
     death.happen(&scene).await;
 
@@ -94,8 +95,8 @@ async fn killed_renewing(death: Death, rotation: Rotation) {
     assert_eq!(scene.sandbox.mints(), 1, "{case}");
 }
 
-async fn killed_minting(death: Death) {
-    let mut scene = Scene::new(Rotation::New, Pace::HASTY);
+async fn killed_minting(kind: Kind, death: Death) {
+    let mut scene = Scene::new(kind, Rotation::New, Pace::HASTY).await;
     death.happen(&scene).await;
 
     let (mut next, identity, lost) = take_over(death, &scene).await;
@@ -114,52 +115,46 @@ async fn killed_minting(death: Death) {
     assert_eq!(scene.sandbox.mints(), if death.wastes_a_grant() { 2 } else { 1 }, "{death:?}");
 }
 
-async fn killed(death: Death) {
+async fn killed(kind: Kind, death: Death) {
     tokio::join!(
-        killed_renewing(death, Rotation::Same),
-        killed_renewing(death, Rotation::New),
-        killed_renewing(death, GRACE),
-        killed_renewing(death, Rotation::Strict),
-        killed_minting(death),
+        killed_renewing(kind, death, Rotation::Same),
+        killed_renewing(kind, death, Rotation::New),
+        killed_renewing(kind, death, GRACE),
+        killed_renewing(kind, death, Rotation::Strict),
+        killed_minting(kind, death),
     );
 }
 
-#[tokio::test]
-async fn killed_before_its_load_it_leaves_nothing_behind() {
-    killed(Death::At(Step::BeforeLoad)).await;
-}
+on_every_kind! {
+    async fn killed_before_its_load_it_leaves_nothing_behind(kind: Kind) {
+        killed(kind, Death::At(Step::BeforeLoad)).await;
+    }
 
-#[tokio::test]
-async fn killed_after_its_load_it_leaves_nothing_behind() {
-    killed(Death::At(Step::AfterLoad)).await;
-}
+    async fn killed_after_its_load_it_leaves_nothing_behind(kind: Kind) {
+        killed(kind, Death::At(Step::AfterLoad)).await;
+    }
 
-#[tokio::test]
-async fn killed_before_its_claim_it_leaves_nothing_behind() {
-    killed(Death::At(Step::BeforeClaim)).await;
-}
+    async fn killed_before_its_claim_it_leaves_nothing_behind(kind: Kind) {
+        killed(kind, Death::At(Step::BeforeClaim)).await;
+    }
 
-#[tokio::test]
-async fn killed_after_its_claim_it_is_taken_over_within_a_lease() {
-    killed(Death::At(Step::AfterClaim)).await;
-}
+    async fn killed_after_its_claim_it_is_taken_over_within_a_lease(kind: Kind) {
+        killed(kind, Death::At(Step::AfterClaim)).await;
+    }
 
-#[tokio::test]
-async fn killed_before_its_grant_acts_it_is_taken_over_within_a_lease() {
-    killed(Death::BeforeTheGrantActs).await;
-}
+    async fn killed_before_its_grant_acts_it_is_taken_over_within_a_lease(kind: Kind) {
+        killed(kind, Death::BeforeTheGrantActs).await;
+    }
 
-#[tokio::test]
-async fn killed_before_its_reply_it_is_taken_over_within_a_lease() {
-    killed(Death::BeforeTheReply).await;
-}
+    async fn killed_before_its_reply_it_is_taken_over_within_a_lease(kind: Kind) {
+        killed(kind, Death::BeforeTheReply).await;
+    }
 
-#[tokio::test]
-async fn killed_before_its_commit_it_is_taken_over_within_a_lease() {
-    killed(Death::At(Step::BeforeCommit)).await;
-}
+    async fn killed_before_its_commit_it_is_taken_over_within_a_lease(kind: Kind) {
+        killed(kind, Death::At(Step::BeforeCommit)).await;
+    }
 
-#[tokio::test]
-async fn killed_after_its_commit_it_leaves_its_tokens_to_the_next() {
-    killed(Death::At(Step::AfterCommit)).await;
+    async fn killed_after_its_commit_it_leaves_its_tokens_to_the_next(kind: Kind) {
+        killed(kind, Death::At(Step::AfterCommit)).await;
+    }
 }

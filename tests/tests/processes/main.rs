@@ -1,4 +1,5 @@
-//! The flow as an application has it: real processes that are killed, stopped and raced, real HTTP to a sandbox, and SQLite.
+//! The flow as an application has it: real processes that are killed, stopped and raced, real HTTP to a sandbox, and each store that
+//! processes can share.
 //!
 //! Nothing here sleeps: a test waits for a line of a process, for a request to arrive, or for an answer. Only the leases of
 //! those who died take their time.
@@ -6,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod child;
+mod elsewhere;
 mod ending;
 mod herd;
 mod issuers;
@@ -14,6 +16,7 @@ mod killed;
 mod missing_file;
 #[cfg(unix)]
 mod paused;
+mod place;
 mod runtimes;
 mod scene;
 mod shared;

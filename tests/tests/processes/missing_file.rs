@@ -11,6 +11,7 @@ use wix_visitor_testkit::sandbox::Rotation;
 
 use crate::child::Pace;
 use crate::herd::Herd;
+use crate::place::Kind;
 use crate::scene::{LATER, Scene};
 
 /// The database with its side files, those that are there.
@@ -25,7 +26,7 @@ fn files(database: &Path) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn a_database_that_was_moved_away_is_an_error_that_says_so_and_once_it_is_back_nothing_is_lost() {
-    let scene = Scene::new(Rotation::Strict, Pace::PATIENT);
+    let scene = Scene::new(Kind::Sqlite, Rotation::Strict, Pace::PATIENT).await;
     let (site, clock) = scene.site().await;
     let visitor = site.visitor(&scene.key);
     let token = Herd::send(&visitor, 1).one_token().await;
@@ -63,7 +64,7 @@ async fn a_database_that_was_moved_away_is_an_error_that_says_so_and_once_it_is_
 
 #[tokio::test]
 async fn a_database_that_was_deleted_leaves_the_tokens_in_memory_for_a_new_one() {
-    let scene = Scene::new(Rotation::Strict, Pace::PATIENT);
+    let scene = Scene::new(Kind::Sqlite, Rotation::Strict, Pace::PATIENT).await;
     let (site, clock) = scene.site().await;
     let visitor = site.visitor(&scene.key);
     let identity = scene.identity_of(&Herd::send(&visitor, 1).one_token().await);

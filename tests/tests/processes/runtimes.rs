@@ -5,6 +5,7 @@ use wix_visitor_testkit::sandbox::{On, Point};
 
 use crate::child::{Pace, within};
 use crate::herd::Herd;
+use crate::place::Kind;
 use crate::scene::{GRACE, LATER, Scene};
 
 fn runtime() -> Runtime {
@@ -14,8 +15,8 @@ fn runtime() -> Runtime {
 #[test]
 fn a_runtime_dropped_with_a_grant_on_its_way_holds_up_nobody_on_another() {
     for point in [Point::BeforeActing, Point::AfterActing] {
-        let scene = Scene::new(GRACE, Pace::HASTY);
         let (ours, theirs) = (runtime(), runtime());
+        let scene = ours.block_on(Scene::new(Kind::Sqlite, GRACE, Pace::HASTY));
         let (site, clock) = ours.block_on(scene.site());
         let visitor = site.visitor(&scene.key);
         let identity = ours.block_on(async { scene.identity_of(&Herd::send(&visitor, 1).one_token().await) });

@@ -1,10 +1,10 @@
-//! A sandbox, a database and a visitor key, for processes to share.
+//! A sandbox, a store and a visitor key, for processes to share.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use wix_visitor::{HttpOptions, Site, SqliteStore};
+use wix_visitor::{HttpOptions, Site};
 use wix_visitor_testkit::ledger::secret_key;
 use wix_visitor_testkit::sandbox::{Rotation, Sandbox, SandboxOptions};
 use wix_visitor_tests::ahead_clock::AheadClock;
@@ -12,6 +12,7 @@ use wix_visitor_tests::instance::CLIENT_ID;
 use wix_visitor_tests::trace;
 
 use crate::child::{Called, Pace, VisitorProcess};
+use crate::place::{Kind, Place};
 
 /// A renewal that presents a token which was redeemed already is fine, but not for ever.
 pub(crate) const GRACE: Rotation = Rotation::Grace(Duration::from_secs(60));
@@ -23,28 +24,36 @@ pub(crate) struct Scene {
     pub(crate) sandbox: Sandbox,
     pub(crate) directory: TempDir,
     pub(crate) key: String,
+    place: Place,
     pace: Pace,
     ahead: Duration,
 }
 
 impl Scene {
-    pub(crate) fn new(rotation: Rotation, pace: Pace) -> Self {
+    pub(crate) async fn new(kind: Kind, rotation: Rotation, pace: Pace) -> Self {
         trace::to_stderr();
         Self {
             sandbox: Sandbox::start_on_thread(SandboxOptions::new().rotation(rotation)).unwrap(),
             directory: tempfile::tempdir().unwrap(),
             key: secret_key("process"),
+            place: Place::new(kind).await,
             pace,
             ahead: Duration::ZERO,
         }
     }
 
+    /// Where SQLite keeps it.
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("visitors.db")
     }
 
+    /// What a process opens the store by.
+    pub(crate) fn store_url(&self) -> String {
+        self.place.url(&self.directory, self.pace.store_ms())
+    }
+
     pub(crate) async fn start(&self) -> VisitorProcess {
-        VisitorProcess::start(&self.sandbox, &self.database(), &self.key, self.pace, self.ahead).await
+        VisitorProcess::start(&self.sandbox, &self.store_url(), &self.key, self.pace, self.ahead).await
     }
 
     pub(crate) async fn start_many(&self, count: usize) -> Vec<VisitorProcess> {
@@ -89,7 +98,7 @@ impl Scene {
         let clock = AheadClock::default();
         clock.advance(self.ahead);
         let site = wix_visitor::builder(CLIENT_ID)
-            .store(SqliteStore::open(self.database()).await.unwrap())
+            .store_url(self.store_url())
             .http(HttpOptions::new().base_url(self.sandbox.url()))
             .policy(self.pace.policy())
             .clock(clock.clone())

@@ -4,9 +4,11 @@ use wix_visitor_testkit::sandbox::Rotation;
 use wix_visitor_tests::halting::Step;
 
 use crate::child::{Called, Pace, VisitorProcess};
+use crate::place::on_every_kind;
 use crate::scene::{LATER, Scene};
 
-const CALLERS: usize = 50;
+/// Of each process.
+const CALLERS: usize = 2_500;
 
 /// Sends the callers of all processes on their way, and lets the processes go on together once each has found that it must
 /// ask for a grant itself.
@@ -34,33 +36,37 @@ fn the_one_token(answers: &[Called]) -> &str {
     token
 }
 
-#[tokio::test]
-async fn two_processes_with_an_expired_token_ask_for_one_grant_and_both_serve_what_it_brought() {
-    let mut scene = Scene::new(Rotation::Strict, Pace::PATIENT);
-    let (identity, cart) = scene.expired_visitor().await;
-    let mut processes = scene.start_many(2).await;
-    let answers = race(&mut processes).await;
-    assert_eq!(scene.identity_of(the_one_token(&answers)), identity);
-    assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (2, 1), "one mint, one renewal");
+on_every_kind! {
+    async fn ten_thousand_callers_of_four_processes_with_an_expired_token_make_one_grant(kind: Kind) {
+        let mut scene = Scene::new(kind, Rotation::Strict, Pace::PATIENT).await;
+        let (identity, cart) = scene.expired_visitor().await;
+        let mut processes = scene.start_many(4).await;
+        let answers = race(&mut processes).await;
+        assert_eq!(scene.identity_of(the_one_token(&answers)), identity);
+        assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (2, 1), "one mint, one renewal");
 
-    // Once more, from warm snapshots.
-    scene.sandbox.advance(LATER);
-    for process in &mut processes {
-        process.tell(&format!("ahead {}", LATER.as_secs())).await;
+        // Once more, from warm snapshots.
+        scene.sandbox.advance(LATER);
+        for process in &mut processes {
+            process.tell(&format!("ahead {}", LATER.as_secs())).await;
+        }
+        let answers = race(&mut processes).await;
+        assert_eq!(scene.identity_of(the_one_token(&answers)), identity);
+        assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (3, 2));
+        for process in &mut processes {
+            assert_eq!(process.cart().await, Some(cart.clone()));
+        }
     }
-    let answers = race(&mut processes).await;
-    assert_eq!(scene.identity_of(the_one_token(&answers)), identity);
-    assert_eq!((scene.sandbox.token_requests(), scene.sandbox.renewals()), (3, 2));
-    for process in &mut processes {
-        assert_eq!(process.cart().await, Some(cart.clone()));
-    }
-}
 
-#[tokio::test]
-async fn the_first_calls_of_four_processes_make_one_visitor() {
-    let scene = Scene::new(Rotation::Same, Pace::PATIENT);
-    let mut processes = scene.start_many(4).await;
-    let answers = race(&mut processes).await;
-    the_one_token(&answers);
-    assert_eq!((scene.sandbox.token_requests(), scene.sandbox.mints()), (1, 1));
+    async fn the_first_ten_thousand_calls_of_four_processes_make_one_visitor_with_one_cart(kind: Kind) {
+        let scene = Scene::new(kind, Rotation::Same, Pace::PATIENT).await;
+        let mut processes = scene.start_many(4).await;
+        let answers = race(&mut processes).await;
+        the_one_token(&answers);
+        let cart = processes[0].add_to_cart().await;
+        for process in &mut processes {
+            assert_eq!(process.cart().await.as_ref(), Some(&cart));
+        }
+        assert_eq!((scene.sandbox.token_requests(), scene.sandbox.mints()), (1, 1));
+    }
 }
