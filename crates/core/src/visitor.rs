@@ -362,6 +362,8 @@ impl Visitor {
             // A flight that was under way before this call may bring the very token that was rejected; a later one tells that
             // there is no better.
             let stale = joined.is_some() && first;
+            // What it had brought by then was of no use: if the machine slept since, it is an old token.
+            let known = if stale { self.newest() } else { None };
             first = false;
             let end = loop {
                 if let Some(done) = &*flight.borrow_and_update() {
@@ -382,7 +384,8 @@ impl Visitor {
                     lost = landing.lost.or(lost);
                     let granted = || if landing.granted { self.newest() } else { None };
                     let good = |header: &HeaderValue| !stale || !goal.rejects(header);
-                    if let Some(header) = self.present(&goal).or_else(granted).filter(good) {
+                    let new = granted().filter(|header| Some(header) != known.as_ref());
+                    if let Some(header) = self.present(&goal).or(new).filter(good) {
                         return Ok(Authorization { header, lost });
                     }
                 }

@@ -129,6 +129,26 @@ async fn clocks_far_apart_share_no_pause_but_each_process_keeps_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c13_who_asks_after_the_machine_slept_between_reply_and_commit_is_not_served_what_ended_meanwhile() {
+    let site = Instance::new(Rotation::New);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    // The claim gets through, the commit is held.
+    site.store.allow(1);
+    let first = site.visitor().authorization().await.unwrap();
+    site.store.held().await;
+    site.clock.jump(hours(5));
+    let second = site.visitor();
+    let second = tokio::spawn(async move { second.authorization().await });
+    tokio::task::yield_now().await;
+    site.store.open();
+    let second = second.await.unwrap().unwrap();
+    assert_eq!(site.identity(&second), identity);
+    assert_ne!(first.header(), second.header());
+    assert_eq!((site.endpoint.renewals(), site.endpoint.mints()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_that_the_machine_slept_through_is_over() {
     let site = Instance::new(Rotation::Same);
     let identity = site.who().await.unwrap();

@@ -14,4 +14,5 @@ mod fixture;
 mod harness;
 mod mistaken;
 mod rights;
+mod trips;
 mod warnings;
