@@ -68,20 +68,24 @@
 //! | `redis+sentinel://HOST[:PORT],HOST…/SERVICE[/DB]` | machines | the same; a failover may lose the last writes, which those who made them put back |
 //! | `redis+cluster://HOST[:PORT],HOST…` | machines | the same |
 //!
-//! A path is written in full, or relative to the working directory; `%XX` in it stands for the byte `XX`. Options follow after a
-//! question mark, as in `sqlite:visitors.db?timeout_ms=2000&synchronous=normal`; one that is not known is an error that names
-//! those that are.
+//! A path is written in full, or relative to the working directory; two slashes before it are taken too, as in `file:///DIR`,
+//! where no other machine follows them. `%XX` stands for the byte `XX`; in a password of Redis, write `@ / ? # & %` as
+//! `%40 %2F %3F %23 %26 %25`.
 //!
-//! | option | of | what it says |
-//! | --- | --- | --- |
-//! | `timeout_ms` | all but `memory:` | within which every operation ends: 5000 on disk, 2000 with Redis |
-//! | `synchronous` | `sqlite:` | `full` (the default): each write waits for the disk; `normal`: power loss may take the last ones |
-//! | `prefix` | Redis | what each key begins with: `wix-visitor:` |
-//! | `db` | `redis+unix:` | the number of the database |
-//! | `tls` | Redis | `true`: over TLS, as `rediss:` is |
-//! | `tls_ca` | Redis | a file of certificates to trust (PEM), in place of the platform's |
-//! | `sentinel_user`, `sentinel_password` | `redis+sentinel:` | who we are to the Sentinels, where they ask |
-//! | `wait_replicas`, `wait_ms` | Redis, but no Cluster | how many replicas must have each write before it counts, and for how long that is waited for |
+//! Options follow after a question mark, as in `sqlite:visitors.db?timeout_ms=1000&synchronous=normal`. One that is not known, is
+//! given twice, is out of range or does not go with the rest is an error that says so.
+//!
+//! | option | of | what it says | without it |
+//! | --- | --- | --- | --- |
+//! | `timeout_ms` | all but `memory:` | each operation ends within so many milliseconds, and opening a file or a database within three times as many; it has to be below [`Policy::save`], 2000, after which the flow stops listening | 1500 |
+//! | `synchronous` | `sqlite:` | `full`: each write waits for the disk; `normal`: power loss may take the last ones | `full` |
+//! | `prefix` | Redis | what each key begins with | `wix-visitor:` |
+//! | `db` | `redis+unix:` | the number of the database | 0 |
+//! | `tls` | Redis, but no socket | `true`: over TLS, as `rediss:` is; to Sentinels too | `false` |
+//! | `tls_ca` | Redis over TLS | a file of certificates to trust (PEM) | those of the platform |
+//! | `sentinel_user`, `sentinel_password` | `redis+sentinel:` | who we are to the Sentinels | nobody |
+//! | `wait_replicas` | Redis, but no Cluster | a write counts once so many replicas have it | 0 |
+//! | `wait_ms` | where `wait_replicas` is given | how long they are waited for; below `timeout_ms` | half of `timeout_ms` |
 
 #[cfg(feature = "http")]
 mod connect;

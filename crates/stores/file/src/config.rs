@@ -44,10 +44,11 @@ impl FileOptions {
 
     /// Reads `file:DIR[?timeout_ms=1500]`; `file://DIR` is taken too.
     ///
-    /// In the path, `%XX` stands for the byte `XX`: so `%3F` is a question mark and `%25` a percent sign.
+    /// In the path, `%XX` stands for the byte `XX`: so `%3F` is a question mark and `%25` a percent sign. The
+    /// [options](https://docs.rs/wix-visitor/latest/wix_visitor/#stores) of all stores are in the documentation of `wix-visitor`.
     ///
     /// # Errors
-    /// Of the kind *misconfigured*, naming what is known, if the URL is of another kind or an option is not known.
+    /// Of the kind *misconfigured*, if the URL is of another kind, or an option is not known, given twice or out of range.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let url = LocalUrl::parse(BACKEND, url, "file:visitors")?;
         let mut options = Self::new(url.path.clone());

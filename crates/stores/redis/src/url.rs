@@ -16,13 +16,14 @@ const OPTIONS: [&str; 9] =
     ["timeout_ms", "prefix", "tls", "tls_ca", "wait_replicas", "wait_ms", "sentinel_user", "sentinel_password", "db"];
 
 impl RedisOptions {
-    /// Reads a URL; the [crate's documentation](crate#where-to-connect) has the table of what is taken.
+    /// Reads a URL: [where it leads](crate#where-to-connect), and in the documentation of `wix-visitor` the
+    /// [options](https://docs.rs/wix-visitor/latest/wix_visitor/#stores) of all stores.
     ///
     /// In user, password, path and values, `%XX` stands for the byte `XX`; so must `@`, `/`, `?`, `#`, `&` and `%` be written in a
     /// password.
     ///
     /// # Errors
-    /// Of the kind *misconfigured*, naming what is known, if the URL is of another kind or an option is not known; *unsupported*
+    /// Of the kind *misconfigured*, naming what is known, if the URL is of another kind, or an option is not known, given twice, out of range or out of place; *unsupported*
     /// for TLS in a build without it. None quotes the URL.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| misconfigured(SCHEMES))?;

@@ -90,7 +90,12 @@ impl Fault for Clustered {
     }
 
     fn lasts(&self) -> Duration {
-        Duration::ZERO
+        match self.harm {
+            // A node that is told to take over twice within four node timeouts takes its last election for the new one, and
+            // wins nothing by it.
+            Harm::PrimaryDemoted => Duration::from_secs(5),
+            _ => Duration::ZERO,
+        }
     }
 
     async fn end(&self) {
