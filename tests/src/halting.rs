@@ -55,18 +55,20 @@ impl FromStr for Step {
     }
 }
 
+type Announce = dyn Fn(Step, &StoreKey) + Send + Sync;
+
 /// Passes everything on, and stops whoever comes to the chosen step until it is told to let them go.
 #[derive(Clone)]
 pub struct HaltingStore {
     inner: Arc<dyn TokenStore>,
     stop: Arc<watch::Sender<Option<Step>>>,
-    announce: Arc<dyn Fn(Step) + Send + Sync>,
+    announce: Arc<Announce>,
     loads: Arc<AtomicU64>,
 }
 
 impl HaltingStore {
-    /// Over this store. `announce` is told of a step that somebody is stopped at.
-    pub fn new(inner: impl TokenStore, announce: impl Fn(Step) + Send + Sync + 'static) -> Self {
+    /// Over this store. `announce` is told of a step that somebody is stopped at, and with whose record.
+    pub fn new(inner: impl TokenStore, announce: impl Fn(Step, &StoreKey) + Send + Sync + 'static) -> Self {
         Self {
             inner: Arc::new(inner),
             stop: Arc::new(watch::Sender::new(None)),
@@ -90,9 +92,9 @@ impl HaltingStore {
         self.loads.load(Ordering::SeqCst)
     }
 
-    async fn pass(&self, step: Step) {
+    async fn pass(&self, step: Step, key: &StoreKey) {
         if *self.stop.borrow() == Some(step) {
-            (self.announce)(step);
+            (self.announce)(step, key);
             // The sender lives in `self`, so the wait cannot end for its sake.
             let _ = self.stop.subscribe().wait_for(|stop| *stop != Some(step)).await;
         }
@@ -113,9 +115,9 @@ impl TokenStore for HaltingStore {
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        self.pass(Step::BeforeLoad).await;
+        self.pass(Step::BeforeLoad, key).await;
         let answer = self.inner.load(key).await;
-        self.pass(Step::AfterLoad).await;
+        self.pass(Step::AfterLoad, key).await;
         answer
     }
 
@@ -129,9 +131,9 @@ impl TokenStore for HaltingStore {
         let claims = decode(&new.bytes)?.claim.is_some();
         let (before, after) =
             if claims { (Step::BeforeClaim, Step::AfterClaim) } else { (Step::BeforeCommit, Step::AfterCommit) };
-        self.pass(before).await;
+        self.pass(before, key).await;
         let answer = self.inner.compare_exchange(key, expected, new, keep).await;
-        self.pass(after).await;
+        self.pass(after, key).await;
         answer
     }
 }

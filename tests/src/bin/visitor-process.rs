@@ -54,7 +54,7 @@ async fn main() -> Result<()> {
     clock.advance(Duration::from_secs(ahead.parse()?));
     let policy = policy(pace)?;
     let store = open_store(&std::env::var("WIX_VISITOR_STORE")?).await?;
-    let store = HaltingStore::new(store, |step| say(&json!({ "at": step.to_string() })));
+    let store = HaltingStore::new(store, |step, _| say(&json!({ "at": step.to_string() })));
     let site = wix_visitor::builder(CLIENT_ID)
         .store(store.clone())
         .http(HttpOptions::new().base_url(url))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wix_visitor_core::{Secret, async_trait};
+use wix_visitor_core::{Secret, StoreKey, async_trait};
 use wix_visitor_testkit::ledger::secret_key;
 
 use super::fleet::policy;
@@ -77,7 +77,7 @@ impl Fault for Alone {
         matches!(self.harm, Harm::ScriptsFlushed | Harm::ConnectionsCut)
     }
 
-    async fn begin(&self) {
+    async fn begin(&self, _: Option<&StoreKey>) {
         match self.harm {
             Harm::Restarted => self.server.stop().await,
             Harm::Killed => self.server.kill(),

@@ -3,10 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wix_visitor_core::async_trait;
+use wix_visitor_core::{StoreKey, async_trait};
 
 use super::Fault;
+use crate::halting::Step;
 use crate::redis::{Cluster, Server, until};
+
+/// What the store's keys begin with.
+const PREFIX: &str = "wix-visitor:";
 
 /// Each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +20,20 @@ pub enum Harm {
     PrimaryFrozen,
     SlotsMoved,
     PrimaryDemoted,
+    PrimaryKilledBetweenClaimAndCommit,
+    PrimaryKilledAfterACommit,
 }
 
 impl Harm {
     /// All.
-    pub const ALL: [Self; 4] = [Self::PrimaryKilled, Self::PrimaryFrozen, Self::SlotsMoved, Self::PrimaryDemoted];
+    pub const ALL: [Self; 6] = [
+        Self::PrimaryKilled,
+        Self::PrimaryFrozen,
+        Self::SlotsMoved,
+        Self::PrimaryDemoted,
+        Self::PrimaryKilledBetweenClaimAndCommit,
+        Self::PrimaryKilledAfterACommit,
+    ];
 }
 
 /// A cluster, which others may use after us, and what is to befall it.
@@ -62,6 +75,8 @@ impl Fault for Clustered {
             Harm::PrimaryFrozen => "Cluster: primary frozen",
             Harm::SlotsMoved => "Cluster: slots moved",
             Harm::PrimaryDemoted => "Cluster: live primary demoted by an operator",
+            Harm::PrimaryKilledBetweenClaimAndCommit => "Cluster: primary killed between a claim and its commit",
+            Harm::PrimaryKilledAfterACommit => "Cluster: primary killed just after a commit",
         }
     }
 
@@ -73,12 +88,24 @@ impl Fault for Clustered {
         true
     }
 
-    async fn begin(&self) {
-        let busiest = self.busiest();
+    fn moment(&self) -> Option<Step> {
+        match self.harm {
+            Harm::PrimaryKilledBetweenClaimAndCommit => Some(Step::BeforeCommit),
+            Harm::PrimaryKilledAfterACommit => Some(Step::AfterCommit),
+            _ => None,
+        }
+    }
+
+    async fn begin(&self, record: Option<&StoreKey>) {
+        let its =
+            record.and_then(|key| self.cluster.primary_of(self.cluster.slot(&format!("{PREFIX}{}", key.as_str()))));
+        let busiest = its.unwrap_or_else(|| self.busiest());
         let slots = self.slots(busiest);
         *self.harmed.lock().unwrap_or_else(PoisonError::into_inner) = slots.first().map(|slot| (*slot, busiest.port()));
         match self.harm {
-            Harm::PrimaryKilled => busiest.kill(),
+            Harm::PrimaryKilled | Harm::PrimaryKilledBetweenClaimAndCommit | Harm::PrimaryKilledAfterACommit => {
+                busiest.kill()
+            }
             Harm::PrimaryFrozen => busiest.freeze(),
             Harm::PrimaryDemoted => self.cluster.replica_of(busiest).tell(&["CLUSTER", "FAILOVER"]),
             Harm::SlotsMoved => {

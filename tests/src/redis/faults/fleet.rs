@@ -3,19 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wix_visitor::{HttpOptions, Site};
-use wix_visitor_core::{Authorization, Clock, EventKind, Events, Policy};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
+use wix_visitor::{HttpOptions, Site, SiteVisitor};
+use wix_visitor_core::{Authorization, Clock, EventKind, Events, Policy, StoreKey, TokenStore};
 use wix_visitor_redis::{RedisOptions, RedisStore};
 use wix_visitor_testkit::ledger::secret_key;
 use wix_visitor_testkit::sandbox::{Rotation, Sandbox, SandboxOptions};
 
 use super::OPERATION;
 use crate::ahead_clock::AheadClock;
+use crate::halting::{HaltingStore, Step};
 use crate::instance::CLIENT_ID;
 use crate::redis::Patience;
 
 /// How long a refresh token that was redeemed stays good.
 const GRACE: Duration = Duration::from_secs(60);
+
+const CART: &str = "/ecom/v1/carts/current";
+const MUG: &str = "5a4bd0c1-0001-4000-8000-000000000001";
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -50,6 +57,8 @@ pub(super) struct Member {
     pub(super) key: String,
     pub(super) used: Use,
     pub(super) identity: String,
+    /// The id of its cart, which is not empty.
+    pub(super) cart: String,
 }
 
 /// Two instances that hold every visitor in memory. A third, that holds next to none, comes with each round.
@@ -60,6 +69,9 @@ pub(super) struct Fleet {
     clock: AheadClock,
     url: String,
     events: [Events; 2],
+    stores: [HaltingStore; 2],
+    /// With whose record somebody was stopped.
+    stopped: Mutex<mpsc::UnboundedReceiver<StoreKey>>,
 }
 
 /// A store of its own connections.
@@ -75,22 +87,50 @@ impl Fleet {
         let options = SandboxOptions::new().rotation(Rotation::Grace(GRACE));
         let sandbox = Arc::new(Sandbox::start_on_thread(options).expect("a sandbox"));
         let clock = AheadClock::default();
-        let sites = [site(url, &sandbox, &clock, None).await, site(url, &sandbox, &clock, None).await];
+        let (tell, stopped) = mpsc::unbounded_channel();
+        let stores = [stoppable(url, &tell).await, stoppable(url, &tell).await];
+        let sites = [
+            site(stores[0].clone(), &sandbox, &clock, None).await,
+            site(stores[1].clone(), &sandbox, &clock, None).await,
+        ];
         let events = [sites[0].visitors().events(), sites[1].visitors().events()];
-        let mut fleet = Self { sandbox, members: Vec::new(), sites, clock, url: url.to_owned(), events };
+        let mut fleet = Self {
+            sandbox,
+            members: Vec::new(),
+            sites,
+            clock,
+            url: url.to_owned(),
+            events,
+            stores,
+            stopped: Mutex::new(stopped),
+        };
         let uses = [(Use::Served, 4), (Use::Renewed, 2), (Use::Lapsed, 1)];
         for used in uses.into_iter().flat_map(|(used, count)| vec![used; count]) {
             let key = secret_key("fleet");
-            let authorization = fleet.sites[0].visitor(&key).authorization().await.expect("a first token");
-            let identity = fleet.identity(&authorization);
-            fleet.members.push(Member { key, used, identity });
+            let visitor = fleet.sites[0].visitor(&key);
+            let authorization = visitor.authorization().await.expect("a first token");
+            let (identity, cart) = (fleet.identity(&authorization), fill_cart(&visitor).await.expect("a cart"));
+            fleet.members.push(Member { key, used, identity, cart });
         }
         fleet
     }
 
     /// An instance with next to no memory: as good as one that has just been started, at every call.
     pub(super) async fn newcomer(&self) -> Site {
-        site(&self.url, &self.sandbox, &self.clock, Some(1)).await
+        site(open(&self.url).await, &self.sandbox, &self.clock, Some(1)).await
+    }
+
+    /// Stops whoever comes to this step, on either instance; returns with whose record the first was.
+    pub(super) async fn stop_at(&self, step: Step) -> Option<StoreKey> {
+        let mut stopped = self.stopped.lock().await;
+        while stopped.try_recv().is_ok() {}
+        self.stores.iter().for_each(|store| store.stop_at(step));
+        timeout(Duration::from_secs(30), stopped.recv()).await.ok()?
+    }
+
+    /// Lets them go on.
+    pub(super) fn go(&self) {
+        self.stores.iter().for_each(HaltingStore::go);
     }
 
     /// Whose token this is.
@@ -165,9 +205,30 @@ pub(super) fn identity(sandbox: &Sandbox, authorization: &Authorization) -> Stri
     sandbox.identity_of(&token).ok().flatten().unwrap_or_else(|| "nobody".to_owned())
 }
 
-async fn site(url: &str, sandbox: &Sandbox, clock: &AheadClock, snapshot_bytes: Option<usize>) -> Site {
+async fn stoppable(url: &str, tell: &mpsc::UnboundedSender<StoreKey>) -> HaltingStore {
+    let tell = tell.clone();
+    HaltingStore::new(open(url).await, move |_, key| drop(tell.send(key.clone())))
+}
+
+/// Puts something into a cart.
+async fn fill_cart(visitor: &SiteVisitor) -> Result<String, String> {
+    let line = json!({ "catalogReference": { "appId": "stores", "catalogItemId": MUG }, "quantity": 1 });
+    let request = visitor.post(format!("{CART}/add-to-cart")).json(&json!({ "lineItems": [line] }));
+    id(request.send().await.map_err(|e| e.to_string())?.json().await.map_err(|e| e.to_string())?)
+}
+
+/// The id of a visitor's cart.
+pub(super) async fn cart(visitor: &SiteVisitor) -> Result<String, String> {
+    id(visitor.get(CART).send().await.map_err(|e| e.to_string())?.json().await.map_err(|e| e.to_string())?)
+}
+
+fn id(answer: Value) -> Result<String, String> {
+    answer["cart"]["id"].as_str().map(str::to_owned).ok_or_else(|| "no cart".to_owned())
+}
+
+async fn site(store: impl TokenStore, sandbox: &Sandbox, clock: &AheadClock, snapshot_bytes: Option<usize>) -> Site {
     let builder = wix_visitor::builder(CLIENT_ID)
-        .store(open(url).await)
+        .store(store)
         .http(HttpOptions::new().base_url(sandbox.url()))
         .policy(policy())
         .clock(clock.clone());

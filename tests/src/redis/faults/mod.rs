@@ -21,7 +21,9 @@ pub use tally::Tally;
 
 use std::time::Duration;
 
-use wix_visitor_core::async_trait;
+use wix_visitor_core::{StoreKey, async_trait};
+
+use crate::halting::Step;
 
 /// The most one operation of the store may take: the option `timeout_ms` of every store here.
 pub const OPERATION: Duration = Duration::from_millis(750);
@@ -38,8 +40,13 @@ pub trait Fault: Send + Sync {
     /// Whether the servers are to get over it while it lasts, as a group with a new primary does.
     fn heals(&self) -> bool;
 
-    /// Brings it about.
-    async fn begin(&self);
+    /// The step of the protocol at which it comes, if it waits for one.
+    fn moment(&self) -> Option<Step> {
+        None
+    }
+
+    /// Brings it about; to the servers of this record, where it waited for somebody to write it.
+    async fn begin(&self, record: Option<&StoreKey>);
 
     /// For how long it is left alone before its [`end`](Self::end).
     fn lasts(&self) -> Duration;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::Fault;
-use super::fleet::{Fleet, open};
+use super::fleet::{self, Fleet, open};
 use super::tally::{Shared, Tally};
 use super::workers::Workers;
 use crate::redis::Patience;
@@ -42,8 +42,13 @@ async fn round(fault: &dyn Fault, fleet: &Fleet, tally: &Arc<Shared>) -> Result<
     fault.whole().await;
     let workers = Workers::start(fleet, newcomer.clone(), probe, tally);
 
+    let record = match fault.moment() {
+        Some(step) => Some(fleet.stop_at(step).await.ok_or("nobody came to where the fault was to begin")?),
+        None => None,
+    };
     let begun = Instant::now();
-    fault.begin().await;
+    fault.begin(record.as_ref()).await;
+    fleet.go();
     let recovered = if fault.heals() {
         let recovered = recovery(fleet, &workers, begun).await;
         sleep(fault.lasts().saturating_sub(begun.elapsed())).await;
@@ -89,6 +94,9 @@ async fn everybody_is_who_they_were(fleet: &Fleet) -> Result<(), String> {
                 if fleet.identity(&answer) != member.identity || answer.lost().is_some() {
                     return Err("a visitor is another".into());
                 }
+            }
+            if fleet::cart(&visitor).await.as_ref() != Ok(&member.cart) {
+                return Err("a visitor has another cart, or none".into());
             }
         }
     }

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wix_visitor_core::async_trait;
+use wix_visitor_core::{StoreKey, async_trait};
 
 use super::Fault;
+use crate::halting::Step;
 use crate::redis::sentinel::SERVICE;
 use crate::redis::{SentinelGroup, until};
 
@@ -18,16 +19,20 @@ pub enum Harm {
     SentinelFrozen,
     PrimaryKilledAndSentinelFrozen,
     PrimaryDemoted,
+    PrimaryKilledBetweenClaimAndCommit,
+    PrimaryKilledAfterACommit,
 }
 
 impl Harm {
     /// All.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::PrimaryKilled,
         Self::PrimaryFrozen,
         Self::SentinelFrozen,
         Self::PrimaryKilledAndSentinelFrozen,
         Self::PrimaryDemoted,
+        Self::PrimaryKilledBetweenClaimAndCommit,
+        Self::PrimaryKilledAfterACommit,
     ];
 }
 
@@ -60,6 +65,8 @@ impl Fault for Watched {
             Harm::SentinelFrozen => "Sentinel: first sentinel frozen, connections cut",
             Harm::PrimaryKilledAndSentinelFrozen => "Sentinel: primary killed, first sentinel frozen",
             Harm::PrimaryDemoted => "Sentinel: live primary demoted by an operator",
+            Harm::PrimaryKilledBetweenClaimAndCommit => "Sentinel: primary killed between a claim and its commit",
+            Harm::PrimaryKilledAfterACommit => "Sentinel: primary killed just after a commit",
         }
     }
 
@@ -71,11 +78,21 @@ impl Fault for Watched {
         true
     }
 
-    async fn begin(&self) {
+    fn moment(&self) -> Option<Step> {
+        match self.harm {
+            Harm::PrimaryKilledBetweenClaimAndCommit => Some(Step::BeforeCommit),
+            Harm::PrimaryKilledAfterACommit => Some(Step::AfterCommit),
+            _ => None,
+        }
+    }
+
+    async fn begin(&self, _: Option<&StoreKey>) {
         let primary = self.group.primary().expect("a primary");
         *self.port.lock().unwrap_or_else(PoisonError::into_inner) = Some(primary.port());
         match self.harm {
-            Harm::PrimaryKilled => primary.kill(),
+            Harm::PrimaryKilled | Harm::PrimaryKilledBetweenClaimAndCommit | Harm::PrimaryKilledAfterACommit => {
+                primary.kill()
+            }
             Harm::PrimaryFrozen => primary.freeze(),
             Harm::SentinelFrozen => {
                 self.group.sentinels()[0].freeze();
@@ -96,7 +113,7 @@ impl Fault for Watched {
     async fn end(&self) {
         let harmed = self.port.lock().unwrap_or_else(PoisonError::into_inner).take();
         match self.harm {
-            Harm::PrimaryKilled => {}
+            Harm::PrimaryKilled | Harm::PrimaryKilledBetweenClaimAndCommit | Harm::PrimaryKilledAfterACommit => {}
             Harm::PrimaryDemoted => self.replaced(harmed).await,
             Harm::PrimaryFrozen => {
                 self.replaced(harmed).await;
