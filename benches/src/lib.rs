@@ -1,10 +1,12 @@
 //! What the benchmarks measure, and what they measure it against.
 
+mod crowd;
 mod floor;
 mod growth;
 mod map;
 mod site;
 
+pub use crowd::{Crowd, crowd};
 pub use floor::Floor;
 pub use growth::{FEW, Growing, Kind};
 pub use map::{BareMap, Value};

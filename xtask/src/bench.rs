@@ -9,6 +9,7 @@ use crate::{
     Result,
     run::{cargo, run, stdout_of},
     section::{note, version_now},
+    setup,
     workspace::Workspace,
 };
 
@@ -48,23 +49,41 @@ pub(crate) enum Bench {
         #[arg(long, default_value_t = 1_000_000)]
         most: usize,
     },
+    /// What a crowd of visitors who come once does to memory, and to those who come again and again.
+    Crowd {
+        /// How many come.
+        #[arg(long, default_value_t = 1_000_000)]
+        visitors: usize,
+    },
+    /// How long ten thousand callers wait for one grant, in the instance that asks for it and in another one on Redis.
+    Waiters,
 }
 
 /// Measures what was named, or else what a token costs; notes it in `docs/benchmarks.md`, and fails if a limit is exceeded.
 pub(crate) fn bench(what: Option<&Bench>) -> Result {
     match what {
-        Some(Bench::Growth { most }) => growth(*most),
+        Some(Bench::Growth { most }) => tabled("growth", "wix-visitor-benches", &[], &[&most.to_string()]),
+        Some(Bench::Crowd { visitors }) => tabled("crowd", "wix-visitor-benches", &[], &[&visitors.to_string()]),
+        Some(Bench::Waiters) => {
+            setup::redis()?;
+            tabled("waiters", "wix-visitor-tests", &["--features=redis"], &[])
+        }
         None => ratios(),
     }
 }
 
-fn growth(most: usize) -> Result {
+/// A program of its own, which prints a table.
+fn tabled(name: &str, package: &str, features: &[&str], arguments: &[&str]) -> Result {
     let version = version_now(BENCHMARKS)?;
     let mut measuring = cargo("run");
-    measuring.args(["--locked", "--release", "--package=wix-visitor-benches", "--bin=growth", "--", &most.to_string()]);
+    measuring
+        .args(["--locked", "--release", "--package", package, "--bin", name])
+        .args(features)
+        .arg("--")
+        .args(arguments);
     let table = stdout_of(&mut measuring)?;
     println!("{table}");
-    report("growth", &version, &table)?;
+    report(name, &version, &table)?;
     if table.contains("FAIL") { Err("a limit is exceeded".into()) } else { Ok(()) }
 }
 
