@@ -46,7 +46,7 @@ async fn no_tls_to_a_server_that_speaks_nothing_else() {
 async fn a_group_with_sentinels_by_another_url() {
     let group = SentinelGroup::start().await;
     let (sentinel, primary) = (&group.sentinels()[0], group.primary().unwrap());
-    refused(&format!("redis://{}", sentinel.address()), Misconfigured, "is a Sentinel: use a redis+sentinel: URL")
+    refused(&format!("redis://{}/3", sentinel.address()), Misconfigured, "is a Sentinel: use a redis+sentinel: URL")
         .await;
     refused(
         &format!("redis+cluster://{}", sentinel.address()),
@@ -71,7 +71,7 @@ async fn a_group_with_sentinels_by_another_url() {
 async fn a_node_of_a_cluster_by_itself() {
     let cluster = Cluster::start().await;
     for node in [&cluster.nodes()[0], cluster.nodes().last().unwrap()] {
-        refused(&node.url(), Misconfigured, "a node of a cluster: use a redis+cluster: URL").await;
+        refused(&format!("{}/3", node.url()), Misconfigured, "a node of a cluster: use a redis+cluster: URL").await;
         refused(&format!("redis+sentinel://{}/{SERVICE}", node.address()), Misconfigured, "is no Sentinel").await;
     }
 }

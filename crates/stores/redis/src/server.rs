@@ -96,7 +96,7 @@ impl Manner {
         Client::open(info)
     }
 
-    /// A connection to this server, whatever its role. Whoever calls this sees to the time it takes.
+    /// A connection to this server, whatever its role, to database 0. Whoever calls this sees to the time it takes.
     pub(crate) async fn connect(&self, address: &Address) -> Result<Server, StoreError> {
         let (closed, ears) = (Arc::new(AtomicBool::new(false)), Ears::new());
         let (noted, taking) = (Arc::clone(&closed), ears.clone());
@@ -110,9 +110,7 @@ impl Manner {
         };
         let config = patient().set_push_sender(listen);
         let connection = self.open(address, &address.to_string(), ProtocolVersion::RESP3, &config).await?;
-        let server = Server { connection, closed, ears };
-        self.select_database(&server, address).await?;
-        Ok(server)
+        Ok(Server { connection, closed, ears })
     }
 
     /// By hand: the client does not say why it was refused.
@@ -137,6 +135,7 @@ impl Manner {
         let server = self.connect(address).await?;
         match server.says_it_is(address).await? {
             Kind::Primary => {
+                self.select_database(&server, address).await?;
                 tracing::debug!(%address, "connected to Redis");
                 Ok(Arc::new(server))
             }
