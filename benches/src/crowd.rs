@@ -29,8 +29,8 @@ impl TokenEndpoint for Issuer {
     async fn grant(&self, _: &ClientId, _: &Grant, _: Duration) -> Result<GrantReply, GrantError> {
         let n = self.0.fetch_add(1, Ordering::Relaxed);
         let mut reply = GrantReply::default();
-        reply.access_token = Some(Secret::new(format!("{n:01000}")));
-        reply.refresh_token = Some(Secret::new(format!("{n:0700}")));
+        reply.access_token = Some(Secret::new(&*format!("{n:01000}")));
+        reply.refresh_token = Some(Secret::new(&*format!("{n:0700}")));
         reply.expires_in = Some(Duration::from_secs(4 * 3600));
         Ok(reply)
     }

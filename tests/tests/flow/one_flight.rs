@@ -570,3 +570,30 @@ async fn a_member_in_a_herd_is_told_together_and_only_once_to_the_endpoint() {
     }
     assert_eq!(site.endpoint.grants(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn d2_a_crowd_that_comes_once_is_bounded_in_memory_and_evicts_nobody_who_comes_again() {
+    let site = Instance::new(Rotation::Same);
+    let visitors =
+        Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), site.store.clone())
+            .clock(site.clock.clone())
+            .snapshot_bytes(1 << 20)
+            .build()
+            .unwrap();
+    let regulars: Vec<String> = (0..100).map(|_| secret_key("regular")).collect();
+    for key in regulars.iter().chain(&regulars) {
+        visitors.visitor(key).authorization().await.unwrap();
+    }
+    let loads = site.store.loads();
+    let mut once = 0;
+    for key in regulars.iter().cycle().take(10_000) {
+        visitors.visitor(secret_key("once")).authorization().await.unwrap();
+        visitors.visitor(key).authorization().await.unwrap();
+        once += 1;
+    }
+    assert_eq!(site.store.loads() - loads, once, "who comes again is never looked for in the store");
+    assert_eq!(site.endpoint.mints(), once + regulars.len());
+    let told = format!("{visitors:?}");
+    let bytes: usize = told.split("bytes: ").nth(1).unwrap().split([',', ' ']).next().unwrap().parse().unwrap();
+    assert!((500_000..=1 << 20).contains(&bytes), "{bytes}");
+}
