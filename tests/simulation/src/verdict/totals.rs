@@ -231,3 +231,40 @@ impl Totals {
         self.failures.truncate(20);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(behaviour: Behaviour, faults: &[Fault], ordeals: Ordeals) -> Why {
+        let once = faults.iter().fold(0, |bits, fault| bits | fault.bit());
+        Why::of(behaviour, &Ordeals { once, lost: true, ..ordeals })
+    }
+
+    #[test]
+    fn a_loss_is_put_down_to_what_the_tables_say_of_the_faults_that_met() {
+        use Fault::{Crash, FailoverOne, Pause, ReplyLost, Transient};
+        let plain = Ordeals::default();
+        let twice = Ordeals { twice: Pause.bit(), ..plain };
+        let first = Ordeals { first_record: true, ..plain };
+        let deed = Ordeals { deed: true, ..plain };
+        assert_eq!(why(Behaviour::Single, &[Crash], plain), Why::Table(Cause::OnlyReply));
+        assert_eq!(why(Behaviour::Single, &[Pause], plain), Why::Unexplained);
+        assert_eq!(why(Behaviour::Single, &[Pause], twice), Why::Table(Cause::ReplacedTwice));
+        assert_eq!(why(Behaviour::Grace, &[Crash, Pause, Transient], plain), Why::Table(Cause::GraceEnds));
+        assert_eq!(why(Behaviour::Grace, &[ReplyLost, FailoverOne], plain), Why::Unexplained);
+        assert_eq!(why(Behaviour::Grace, &[ReplyLost, FailoverOne], deed), Why::Deed);
+        assert_eq!(why(Behaviour::Static, &[FailoverOne], first), Why::Table(Cause::FirstRecord));
+        assert_eq!(why(Behaviour::Static, &[Crash, ReplyLost, Pause], plain), Why::Many);
+    }
+
+    #[test]
+    fn what_is_not_explained_or_not_judged_is_not_sound() {
+        let sound = Totals { judged: 2, to_judge: 2, ..Totals::default() };
+        assert!(sound.is_sound());
+        assert!(!Totals { judged: 1, ..sound.clone() }.is_sound());
+        let lost = BTreeMap::from([(Why::Unexplained, 1)]);
+        let losses = BTreeMap::from([((0, Behaviour::Grace), Share { judged: 1, lost })]);
+        assert!(!Totals { losses, ..sound }.is_sound());
+    }
+}
