@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use wix_visitor_proof::campaign::{Done, Extent, breaches, configs, failures, run};
-use wix_visitor_proof::model::{Behaviour, Call, Config, Fault, Finding, Start, explore, replay};
+use wix_visitor_proof::model::{Behaviour, Call, Config, Fault, Finding, MOST_OF_ONE, Start, explore, replay};
 use wix_visitor_proof::promise::forbidden;
 use wix_visitor_proof::{report::report, rules};
 
@@ -54,7 +54,7 @@ struct Trace {
     #[arg(long)]
     absent: bool,
     /// How many rounds of callers who wait.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
 }
 
@@ -81,6 +81,10 @@ fn tell(trace: &Trace) -> ExitCode {
     let start = if trace.absent { Start::Absent } else { Start::Visitor };
     let rounds = vec![Call::Serve; trace.rounds.into()];
     let config = Config::new(trace.endpoint, &trace.faults).among(trace.instances.into()).from(start).over(&rounds);
+    if let Some(fault) = config.overfull() {
+        eprintln!("error: {} is given more than {MOST_OF_ONE} times", fault.name());
+        return ExitCode::from(2);
+    }
     let explored = explore(&config, usize::MAX);
     println!("{}: {} states", config.title(), explored.states);
     for (finding, (count, path)) in &explored.found {

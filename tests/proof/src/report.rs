@@ -1,11 +1,11 @@
 //! What was found out, in Markdown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::campaign::{Cells, Done, cells, singles};
-use crate::model::{Behaviour, Fault, Finding, names};
+use crate::model::{Behaviour, Fault, Start, names};
 use crate::promise::{Verdict, cause};
 use crate::rules::{Case, Compared};
 
@@ -19,7 +19,8 @@ pub fn report(all: &[Done], rules: &[(Case, Compared)], took: Duration) -> Strin
         "\n`ok`: in every interleaving the visitor survives, and no refresh token is redeemed twice. `ok dup`: the visitor \
          survives; in some interleaving a refresh token is redeemed twice. `lost`: in some interleaving no refresh token of the \
          visitor that still works is left in the store or in a live process, or another visitor stands in its place once \
-         everybody has called again.\n\n### One fault\n\n",
+         everybody has called again. A visitor that is new, and was served by then, is judged like any other; where that makes a \
+         difference, it has a row of its own.\n\n### One fault\n\n",
     );
     let _ = table(&mut text, &cells);
     text.push_str("\n### Two faults\n\nEach strikes once, at any step. Columns are the rows' numbers; on the diagonal one fault strikes twice.\n");
@@ -34,6 +35,9 @@ pub fn report(all: &[Done], rules: &[(Case, Compared)], took: Duration) -> Strin
          whatever the faults:\n\n\
          - are tokens of two identities stored, kept as alternates or put back in one lineage (`Mixed`);\n\
          - is a forgotten visitor back, except where a failover lost the tombstone and every process that knew of it is gone (`Returned`);\n\
+         - does an instance that set tokens or forgot, and was told that this is done, go back behind it while it lives, so that a later \
+         call is answered with what was there before (`Behind`);\n\
+         - does a new visitor that was served give way to another, except where the tables say `lost` (`Twins`);\n\
          - is a newer record overwritten by an older one, except where a failover had taken the newer one away (`Backwards`);\n\
          - is a claim taken from a holder within its lease (`Broken`), or used to send a grant after it (`Overdue`);\n\
          - is a grant sent while a late one of the same visitor may still act, except after a pause, a failover, or a sign-in \
@@ -42,7 +46,6 @@ pub fn report(all: &[Done], rules: &[(Case, Compared)], took: Duration) -> Strin
          - does a new visitor take more than one mint, or a renewal more than one grant, while nothing goes wrong (`ManyMints`, \
          `ManyGrants`).\n",
     );
-    let _ = twins(&mut text, all);
     text.push_str("\n### What each rule is for\n\nThe same exploration with the rule and without it: what is met without it, and never with it.\n\n");
     let _ = earned(&mut text, rules);
     text.push_str(
@@ -55,6 +58,7 @@ pub fn report(all: &[Done], rules: &[(Case, Compared)], took: Duration) -> Strin
          that crashed starts again, and asks for the same again.\n\
          - A process that holds a later generation than a mint replaced looks at the store within the hour for which it may put \
          that back.\n\
+         - What the application sets is a member's tokens; the simulation sets a visitor's too.\n\
          - States are told apart by 64-bit fingerprints.\n",
     );
     text
@@ -110,10 +114,14 @@ fn table(text: &mut String, cells: &Cells) -> std::fmt::Result {
     let heads: Vec<_> = Behaviour::ALL.iter().map(|behaviour| behaviour.name()).collect();
     writeln!(text, "| fault | {} |", heads.join(" | "))?;
     writeln!(text, "| --- |{}", " --- |".repeat(heads.len()))?;
-    for faults in singles() {
-        let found = |column| cells.get(&(faults.clone(), column)).map_or("not explored", |cell| cell.name());
+    // A row of its own for a visitor that is new where it is worse off.
+    let rows = singles().into_iter().map(|faults| (Start::Visitor, faults));
+    let firsts = [Fault::FailoverOne, Fault::FailoverTwo].map(|fault| (Start::Absent, vec![fault]));
+    for (start, faults) in rows.chain(firsts) {
+        let found = |column| cells.get(&(start, faults.clone(), column)).map_or("not explored", |cell| cell.name());
         let row: Vec<_> = (0..heads.len()).map(found).collect();
-        writeln!(text, "| {} | {} |", names(&faults), row.join(" | "))?;
+        let first = if start == Start::Absent { ", of a visitor whose first record it takes" } else { "" };
+        writeln!(text, "| {}{first} | {} |", names(&faults), row.join(" | "))?;
     }
     Ok(())
 }
@@ -125,7 +133,7 @@ fn matrix(text: &mut String, cells: &Cells, behaviour: Behaviour, column: usize)
     for (row, one) in Fault::ALL.into_iter().enumerate() {
         write!(text, "| {} {} |", row + 1, one.name())?;
         for (at, other) in Fault::ALL.into_iter().enumerate() {
-            let cell = cells.get(&(vec![one, other], column)).filter(|_| at >= row);
+            let cell = cells.get(&(Start::Visitor, vec![one, other], column)).filter(|_| at >= row);
             write!(text, " {} |", cell.map_or("", |cell| cell.name()))?;
         }
         writeln!(text)?;
@@ -135,36 +143,22 @@ fn matrix(text: &mut String, cells: &Cells, behaviour: Behaviour, column: usize)
 
 fn losses(text: &mut String, cells: &Cells) -> std::fmt::Result {
     let mut causes: BTreeMap<_, Vec<String>> = BTreeMap::new();
-    for ((faults, column), _) in cells.iter().filter(|(_, found)| **found == Verdict::Lost) {
+    for ((start, faults, column), _) in cells.iter().filter(|(_, found)| **found == Verdict::Lost) {
         let Some(behaviour) = Behaviour::ALL.get(*column) else { continue };
-        let known = cause(*behaviour, faults);
-        causes.entry((known, *column)).or_default().push(names(faults));
-    }
-    for ((cause, column), faults) in causes {
-        let endpoint = Behaviour::ALL.get(column).map_or("", |behaviour| behaviour.name());
-        let sentence = cause.map_or("not explained", |cause| cause.sentence());
-        writeln!(text, "- *{endpoint}*: {sentence}. {}.", faults.join("; "))?;
-    }
-    Ok(())
-}
-
-fn twins(text: &mut String, all: &[Done]) -> std::fmt::Result {
-    let mut endpoints: BTreeMap<Vec<Fault>, BTreeSet<&str>> = BTreeMap::new();
-    for Done { config, explored } in all {
-        if config.faults.len() == 1 && explored.has(Finding::Twins) {
-            endpoints.entry(config.faults.clone()).or_default().insert(config.behaviour.name());
+        let known = cause(*behaviour, *start, faults);
+        // What loses any visitor loses a new one too, and what one failover does, it does beside other faults.
+        let is_new = *start == Start::Absent;
+        let by_itself = faults.len() == 1 || !faults.iter().any(|fault| fault.is_failover());
+        if !is_new || by_itself && known != cause(*behaviour, Start::Visitor, faults) {
+            causes.entry((known, is_new, *column)).or_default().push(names(faults));
         }
     }
-    if !endpoints.is_empty() {
-        writeln!(
-            text,
-            "\nA visitor who is *new* may be served by one instance and give way to one that another instance minted (the store's \
-             stands, and the loss is reported) under:\n"
-        )?;
-    }
-    for (faults, endpoints) in endpoints {
-        let endpoints: Vec<_> = endpoints.into_iter().collect();
-        writeln!(text, "- {}: {}", names(&faults), endpoints.join(", "))?;
+    for ((cause, is_new, column), faults) in causes {
+        let endpoint = Behaviour::ALL.get(column).map_or("", |behaviour| behaviour.name());
+        let whose = if is_new { ", a visitor that is new" } else { "" };
+        let sentence = cause.map_or("not explained", |cause| cause.sentence());
+        let name = cause.map_or("", |cause| cause.name());
+        writeln!(text, "- *{endpoint}{whose}*, {name}: {sentence}. {}.", faults.join("; "))?;
     }
     Ok(())
 }
@@ -193,7 +187,17 @@ mod tests {
         let text = report(&run(&configs, |_, _| {}), &[], Duration::from_secs(7));
         assert!(text.contains("| crash | not explored | not explored | not explored | lost |"), "{text}");
         assert!(text.contains("| no fault | not explored | not explored | not explored | ok |"), "{text}");
-        assert!(text.contains("- *single use*: the one refresh token") && !text.contains("not explained"), "{text}");
+        let new = Config::new(Behaviour::Static, &[Fault::FailoverOne]).from(Start::Absent);
+        let fresh = report(&run(&[new], |_, _| {}), &[], Duration::from_secs(7));
+        assert!(
+            fresh.contains("| failover, one write back, of a visitor whose first record it takes | lost |"),
+            "{fresh}"
+        );
+        assert!(fresh.contains("- *static endpoint, a visitor that is new*, a first record forgotten:"), "{fresh}");
+        assert!(
+            text.contains("- *single use*, the only reply: the one refresh token") && !text.contains("not explained"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ fn case(rule: Rule, behaviour: Behaviour, faults: &[Fault], worse: &'static [Fin
 
 /// One case a rule.
 pub fn cases() -> Vec<Case> {
-    use Finding::{Backwards, Broken, Lost, ManyGrants, ManyMints, Mixed, Overdue, Overlap, Replaced, Returned};
+    use Finding::{
+        Backwards, Behind, Broken, Lost, ManyGrants, ManyMints, Mixed, Overdue, Overlap, Replaced, Returned,
+    };
     let first = |case: Case| Case { config: case.config.from(Start::Absent), ..case };
     vec![
         case(Rule::Claim, Behaviour::Grace, &[], &[ManyGrants, Broken]),
@@ -32,9 +34,9 @@ pub fn cases() -> Vec<Case> {
         case(Rule::Alternates, Behaviour::Latest, &[Fault::FailoverOne], &[Lost, Replaced]),
         case(Rule::PutBack, Behaviour::Grace, &[Fault::FailoverOne], &[Lost, Replaced]),
         case(Rule::Replaces, Behaviour::Grace, &[Fault::Pause], &[Lost, Replaced]),
-        case(Rule::Lineage, Behaviour::Grace, &[Fault::Set], &[Mixed, Lost]),
+        case(Rule::Lineage, Behaviour::Grace, &[Fault::Set], &[Mixed, Lost, Behind]),
         case(Rule::Epoch, Behaviour::Static, &[Fault::FailoverOne, Fault::Set], &[Lost, Replaced]),
-        case(Rule::Tombstone, Behaviour::Static, &[Fault::Forget], &[Returned]),
+        case(Rule::Tombstone, Behaviour::Static, &[Fault::Forget], &[Returned, Behind]),
     ]
 }
 
@@ -55,12 +57,28 @@ impl Case {
         Compared { with: explore(&self.config, MOST), without: explore(&without, MOST) }
     }
 
-    /// What of it does not show.
+    /// What of it does not show; an exploration that was cut off shows nothing.
     pub fn failures(&self, compared: &Compared) -> Vec<String> {
         let fails = |finding: &&Finding| compared.with.has(**finding) || !compared.without.has(**finding);
         let failed = self.worse.iter().filter(fails);
-        failed
-            .map(|finding| format!("{:?} does not earn its place: {finding:?} is no worse without it", self.rule))
-            .collect()
+        let cut =
+            (compared.with.cut || compared.without.cut).then(|| format!("{:?}: given up for its size", self.rule));
+        let failed = failed
+            .map(|finding| format!("{:?} does not earn its place: {finding:?} is no worse without it", self.rule));
+        failed.chain(cut).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exploration_that_was_cut_off_shows_nothing() {
+        let Some(case) = cases().into_iter().next() else { panic!("no case") };
+        let mut compared = case.compare();
+        assert_eq!(case.failures(&compared), [""; 0]);
+        compared.without.cut = true;
+        assert_eq!(case.failures(&compared).len(), 1);
     }
 }

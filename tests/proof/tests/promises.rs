@@ -20,6 +20,19 @@ fn no_single_fault_costs_more_or_less_than_is_said() {
 }
 
 #[test]
+fn a_new_visitor_is_lost_by_a_failover_at_every_endpoint_and_by_nothing_else_that_spares_another() {
+    let with = |faults: Vec<Fault>| everywhere(|behaviour| Config::new(behaviour, &faults).from(Start::Absent));
+    holds(&singles().into_iter().flat_map(with).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_visitor_that_no_store_has_is_lost_with_the_one_process_that_has_it() {
+    for fault in [Fault::Crash, Fault::Pause] {
+        holds(&everywhere(|behaviour| Config::new(behaviour, &[Fault::Transient, fault]).from(Start::Absent)));
+    }
+}
+
+#[test]
 fn three_instances_renew_with_one_grant_and_mint_once() {
     holds(&everywhere(|behaviour| Config::new(behaviour, &[]).among(3)));
     holds(&everywhere(|behaviour| Config::new(behaviour, &[]).among(3).from(Start::Absent)));

@@ -14,7 +14,6 @@ use wix_visitor_simulation::plan::draft::draft;
 use wix_visitor_simulation::plan::shrink::shrink;
 use wix_visitor_simulation::plan::{Campaign, HOUR, Plan};
 use wix_visitor_simulation::run::{Scrutiny, run};
-use wix_visitor_simulation::verdict::judge::Breach;
 use wix_visitor_simulation::verdict::report::{self, Run};
 
 /// Where the report goes.
@@ -91,8 +90,7 @@ fn simulate(arguments: &Arguments) -> bool {
                 let totals = campaign(which, arguments.from, seeds, None, progress(which, seeds));
                 let run = Run { campaign: which, from: arguments.from, totals, took: begun.elapsed() };
                 say(run.told());
-                // These are promised whatever the faults.
-                holds &= [Breach::Mixed, Breach::Leaked].iter().all(|breach| run.totals.broken[*breach as usize] == 0);
+                holds &= run.totals.is_sound();
                 if which == Campaign::Ok && run.totals.clean < run.totals.runs {
                     holds = false;
                     for failure in run.totals.failures.iter().take(3) {

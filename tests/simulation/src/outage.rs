@@ -29,8 +29,8 @@ pub struct Outage {
     pub bound: u64,
     /// Visitors that are served with their own identity after it.
     pub well: usize,
-    /// Visitors that were lost, or not served again by themselves.
-    pub breaches: usize,
+    /// How often a visitor was found lost, or not served again by itself.
+    pub breaches: u64,
 }
 
 impl Outage {
@@ -96,11 +96,10 @@ pub fn outage(visitors: usize, dead: Millis, seed: u64) -> Outage {
         for visitor in 0..visitors {
             let kept = state.shelf.load(visitor).and_then(|stored| decode(&stored.bytes).ok());
             let State { judge, issuer, .. } = &mut *state;
-            let before = judge.findings.len();
-            judge.close(visitor, kept.as_ref(), issuer, now);
-            well += usize::from(judge.findings.len() == before);
+            let called = std::iter::once(visitor % plan.nodes.len());
+            well += usize::from(judge.close(visitor, called, kept.as_ref(), issuer, now));
         }
-        let breaches = state.judge.findings.len();
+        let breaches = state.judge.broken.iter().sum();
         Outage { visitors, dead, calls, grants, most, bound: bound(dead), well, breaches }
     })
 }

@@ -10,7 +10,7 @@ use wix_visitor_core::record::decode;
 use crate::plan::chance::{Chance, mix};
 use crate::plan::fault::Fault;
 use crate::plan::{Call, Disturbance, Episode, MINUTE, Millis, Plan, Wish};
-use crate::verdict::judge::{Breach, Finding};
+use crate::verdict::judge::{Breach, Finding, Ordeals};
 use crate::world::issuer::Asked;
 use crate::world::{Station, Told, World, as_u64, leaks};
 
@@ -29,8 +29,10 @@ pub struct Outcome {
     pub judged: u64,
     /// Visitors that were served before their first record could be saved, and are others now.
     pub given_up: u64,
+    /// How often each promise was broken.
+    pub broken: [u64; Breach::ALL.len()],
     /// For each judged: the faults that struck, and whether it was lost.
-    pub losses: Vec<(u32, bool)>,
+    pub losses: Vec<Ordeals>,
     /// How much time went by.
     pub time: Millis,
     /// One number for all that happened.
@@ -86,6 +88,7 @@ pub fn run(plan: &Arc<Plan>, scrutiny: Scrutiny) -> Outcome {
     outcome.told.searched += u64::try_from(text.lines().count()).unwrap_or(0);
     if leaks(&text) {
         let text = "in a trace".to_owned();
+        outcome.broken[Breach::Leaked as usize] += 1;
         outcome.findings.push(Finding { breach: Breach::Leaked, visitor: 0, at: outcome.time, text });
     }
     outcome
@@ -115,6 +118,7 @@ fn perform(plan: &Arc<Plan>, scrutiny: Scrutiny) -> Outcome {
             told: state.told,
             judged: state.judge.judged,
             given_up: state.judge.given_up,
+            broken: state.judge.broken,
             losses: std::mem::take(&mut state.judge.losses),
             time: world.now(),
             trace: mix(&[state.trace, state.answers]),
@@ -129,13 +133,10 @@ enum Step {
 }
 
 async fn live(world: &Arc<World>, episode: &Episode) {
-    let crash = |fault: Fault| matches!(fault, Fault::Crash | Fault::Restart);
     {
         let mut state = world.state();
         state.armed.clone_from(&episode.strikes);
         state.deed_lost.clear();
-        state.crashes = episode.strikes.iter().any(|strike| crash(strike.fault))
-            || episode.disturbances.iter().any(|disturbance| crash(disturbance.fault));
     }
     let calls = episode.calls.iter().map(|call| (call.at, Step::Call(*call)));
     let disturbances = episode.disturbances.iter().map(|one| (one.at, Step::Disturb(*one)));
@@ -214,6 +215,6 @@ fn judge(world: &Arc<World>) {
     for visitor in (0..world.plan.visitors.len()).filter(|visitor| world.plan.visitors[*visitor]) {
         let kept = state.shelf.load(visitor).and_then(|stored| decode(&stored.bytes).ok());
         let crate::world::State { judge, issuer, .. } = &mut *state;
-        judge.close(visitor, kept.as_ref(), issuer, now);
+        judge.close(visitor, world.plan.homes(visitor), kept.as_ref(), issuer, now);
     }
 }

@@ -86,6 +86,9 @@ impl Fault {
     }
 }
 
+/// How often one fault can strike: each has two bits.
+pub const MOST_OF_ONE: usize = 3;
+
 /// How often each fault may still strike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Budget(u32);
@@ -94,13 +97,19 @@ impl Budget {
     pub(crate) fn new(faults: &[Fault]) -> Self {
         let mut budget = Self::default();
         for fault in faults {
+            // One more would run into the next fault's bits.
+            assert!(budget.of(*fault) < MOST_OF_ONE, "too often: {}", fault.name());
             budget.0 += 1 << (2 * *fault as u32);
         }
         budget
     }
 
+    fn of(self, fault: Fault) -> usize {
+        (self.0 >> (2 * fault as u32) & 3) as usize
+    }
+
     pub(crate) fn has(self, fault: Fault) -> bool {
-        self.0 >> (2 * fault as u32) & 3 > 0
+        self.of(fault) > 0
     }
 
     #[must_use]
@@ -110,7 +119,7 @@ impl Budget {
 }
 
 /// What stands in the store at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Start {
     /// A visitor whose access token has expired.
     Visitor,
@@ -180,6 +189,12 @@ impl Config {
     #[must_use]
     pub fn over(self, rounds: &[Call]) -> Self {
         Self { life: 3_000 / (rounds.len() as u64 + 1), rounds: rounds.to_vec(), ..self }
+    }
+
+    /// A fault that is listed more often than one can strike.
+    pub fn overfull(&self) -> Option<Fault> {
+        let count = |fault: &Fault| self.faults.iter().filter(|other| *other == fault).count();
+        self.faults.iter().copied().find(|fault| count(fault) > MOST_OF_ONE)
     }
 
     /// What is explored, in a line.

@@ -9,12 +9,14 @@ pub enum Finding {
     Lost,
     /// Once everybody has called again, the store does not hold a working token of the visitor.
     Replaced,
-    /// Of two first visitors, both were served, and one was given up.
+    /// A new visitor was served, and once everybody has called again, another stands in its place.
     Twins,
     /// Tokens of two identities stand in one lineage.
     Mixed,
     /// What was forgotten is back.
     Returned,
+    /// A live instance went back behind what the application did there, or behind what it had seen of that.
+    Behind,
     /// An older record was written over a newer one.
     Backwards,
     /// A claim was taken from a holder within its lease.
@@ -35,13 +37,14 @@ pub enum Finding {
 
 impl Finding {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Twice,
         Self::Lost,
         Self::Replaced,
         Self::Twins,
         Self::Mixed,
         Self::Returned,
+        Self::Behind,
         Self::Backwards,
         Self::Broken,
         Self::Overdue,

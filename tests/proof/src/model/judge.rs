@@ -1,10 +1,13 @@
 //! What is found out about a state, and about a quiescent end.
 
+use std::sync::Arc;
+
 use wix_visitor_core::record::{Lineage, Record};
 
 use crate::model::config::{Budget, Config};
 use crate::model::endpoint::family_of;
 use crate::model::finding::{Finding, Findings};
+use crate::model::instance::Instance;
 use crate::model::world::{Cx, Rightful, World, family_in};
 
 impl World {
@@ -20,6 +23,16 @@ impl World {
                     None => names.push((chain.lineage, family)),
                 }
             }
+        }
+    }
+
+    /// What has to hold of every step that is no crash: whoever knows what the application did goes on to know it, so a call that
+    /// begins after it is never answered with what was there before.
+    pub(crate) fn inspect_step(&self, next: &Self, cx: &mut Cx<'_>) {
+        let epoch = |instance: &Instance| instance.held.as_ref().map_or(0, |held| held.record.epoch);
+        let mut both = self.instances.iter().zip(&next.instances);
+        if both.any(|(before, after)| !Arc::ptr_eq(before, after) && epoch(after) < epoch(before)) {
+            cx.found.add(Finding::Behind);
         }
     }
 
@@ -50,17 +63,20 @@ impl World {
         })
     }
 
-    /// A caller was given a token.
+    /// A caller was given a token: the first of a new visitor, or of the first after one that was forgotten, says who the visitor
+    /// is. A mint that began before the visitor was forgotten belongs to what was forgotten.
     pub(crate) fn serve(&mut self, who: usize) {
-        if !matches!(self.rightful, Rightful::Any) {
-            return;
-        }
-        let held = self.instances.get(who).and_then(|instance| instance.held.as_ref());
-        let family = held.and_then(|held| family_in(&held.record));
-        match (self.served, family) {
-            (None, Some(family)) => self.served = Some(family),
-            (Some(served), Some(family)) if served != family => self.twins = true,
-            _ => {}
+        let Some(held) = self.instances.get(who).and_then(|instance| instance.held.as_ref()) else { return };
+        let family = family_in(&held.record);
+        let is_new = match self.rightful {
+            Rightful::Any => true,
+            Rightful::Forgotten { families, epoch } => {
+                held.record.epoch >= epoch && family.is_some_and(|family| family >= families)
+            }
+            Rightful::Family(_) | Rightful::Set { .. } | Rightful::Unclear => false,
+        };
+        if is_new && self.served.is_none() {
+            self.served = family;
         }
     }
 
@@ -79,10 +95,11 @@ impl World {
             found.add(Finding::Lost);
         }
         for order in self.orders() {
-            let Some(after) = self.settle(config, order) else {
+            let Some((after, met)) = self.settle(config, order) else {
                 found.add(Finding::Stuck);
                 continue;
             };
+            met.iter().for_each(|finding| found.add(finding));
             let record = after.store.as_ref().map(|seen| &seen.record);
             if !record.is_some_and(|record| after.has_working(record)) {
                 found.add(Finding::Replaced);
@@ -91,17 +108,20 @@ impl World {
             if matches!(after.rightful, Rightful::Forgotten { .. }) && family.is_some_and(|f| !after.accepts(f)) {
                 found.add(Finding::Returned);
             }
-            if matches!(after.rightful, Rightful::Any) && (after.twins || after.served != family) {
+            let may_be_new = matches!(after.rightful, Rightful::Any | Rightful::Forgotten { .. });
+            if may_be_new && after.served.is_some() && after.served != family {
                 found.add(Finding::Twins);
             }
         }
         found
     }
 
-    /// Everybody calls once more, one after the other, and nothing goes wrong.
-    pub(crate) fn settle(&self, config: &Config, order: &[usize]) -> Option<Self> {
+    /// Everybody calls once more, one after the other, and nothing goes wrong any more; what is found meanwhile. How many grants
+    /// and mints that takes says nothing after faults, so those are not counted.
+    pub(crate) fn settle(&self, config: &Config, order: &[usize]) -> Option<(Self, Findings)> {
         let clean = Config { faults: Vec::new(), ..config.clone() };
         let mut cx = Cx::new(&clean);
+        let mut found = Findings::default();
         let mut world = self.clone();
         world.budget = Budget::default();
         world.limbo.clear();
@@ -112,8 +132,13 @@ impl World {
             let mut steps = Vec::new();
             world.steps(&clean, &mut steps);
             let first = order.iter().find_map(|who| steps.iter().position(|(label, ..)| label.who == Some(*who)));
-            let Some(at) = first.or((!steps.is_empty()).then_some(0)) else { return Some(world) };
-            world = steps.swap_remove(at).1;
+            let Some(at) = first.or((!steps.is_empty()).then_some(0)) else {
+                return Some((world, found));
+            };
+            let (_, next, met) = steps.swap_remove(at);
+            world = next;
+            let counts = |finding: &Finding| !matches!(finding, Finding::ManyGrants | Finding::ManyMints);
+            met.iter().chain(cx.found.iter()).filter(counts).for_each(|finding| found.add(finding));
         }
         None
     }

@@ -27,7 +27,7 @@ mod steps;
 pub mod weaken;
 mod world;
 
-pub use config::{Call, Config, Fault, Start, names};
+pub use config::{Call, Config, Fault, MOST_OF_ONE, Start, names};
 pub use endpoint::Behaviour;
 pub use explore::{Explored, explore};
 pub use finding::{Finding, Findings};

@@ -24,7 +24,7 @@ pub fn replay(config: &Config, path: &[Label]) -> Vec<String> {
         lines.push(format!("{:<34} {}{note}", format!("{label:?}"), world.told()));
     }
     for order in world.orders() {
-        if let Some(after) = world.settle(config, order) {
+        if let Some((after, _)) = world.settle(config, order) {
             lines.push(format!("{:<34} {}", "everybody calls once more:", after.told()));
         }
     }

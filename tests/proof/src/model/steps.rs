@@ -48,6 +48,9 @@ impl Collector<'_> {
         }
         act(&mut next, &mut cx);
         next.take_off(&mut cx);
+        if fault != Some(Fault::Crash) {
+            self.world.inspect_step(&next, &mut cx);
+        }
         if next.rolled {
             next.recall();
         }

@@ -93,8 +93,6 @@ pub(crate) struct World {
     pub(crate) rightful: Rightful,
     /// The family whose token was first given to a caller, where the visitor is new.
     pub(crate) served: Option<usize>,
-    /// Somebody was given another.
-    pub(crate) twins: bool,
     pub(crate) policy: Arc<Policy>,
 }
 
@@ -120,7 +118,6 @@ impl World {
             rolled: false,
             rightful: Rightful::Any,
             served: None,
-            twins: false,
             policy: Arc::new(policy),
         };
         if config.start == Start::Visitor {
@@ -223,7 +220,7 @@ impl World {
         let Self { store, history, limbo, endpoint, late, instances, time, round, budget, .. } = self;
         let mut hasher = Canon::new();
         (store, history, limbo, endpoint, late, time, round, budget).hash(&mut hasher);
-        (self.rolled, &self.rightful, self.served, self.twins).hash(&mut hasher);
+        (self.rolled, &self.rightful, self.served).hash(&mut hasher);
         for instance in order.iter().filter_map(|which| instances.get(*which)) {
             instance.hash_into(&mut hasher);
         }

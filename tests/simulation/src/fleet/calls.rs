@@ -12,6 +12,7 @@ use crate::fleet::machine::Machine;
 use crate::plan::chance::mix;
 use crate::plan::fault::Fault;
 use crate::plan::{Call, Millis, Wish};
+use crate::world::issuer::family_of_refresh;
 use crate::world::{Station, World, as_u64};
 
 impl World {
@@ -99,30 +100,35 @@ impl World {
                 let _turn = self.turn(call, machine, true).await;
                 visitor.renew().await.map(Some)
             }
-            Wish::SetTokens => {
+            Wish::SetMember | Wish::SetVisitor => {
                 self.injected(Fault::SignIn, [call.visitor]);
                 let now = self.now();
                 let reply = self.state().issuer.begin(Some(call.visitor), true, now);
                 let ends: Timestamp = machine.wall() + reply.expires_in.unwrap_or_default();
                 let access = reply.access_token.map(|token| AccessToken::new(token, ends));
-                let refresh = reply.refresh_token.map(|token| RefreshToken::new(token, Role::Member));
+                let role = if call.wish == Wish::SetMember { Role::Member } else { Role::Visitor };
+                let family = reply.refresh_token.as_ref().and_then(family_of_refresh);
+                let refresh = reply.refresh_token.map(|token| RefreshToken::new(token, role));
                 visitor.set_tokens(Tokens::new(access, refresh)).await?;
-                if !machine.is_dead() {
-                    self.state().judge.done(call.visitor);
-                }
+                self.done(call.visitor, machine, family, now);
                 Ok(None)
             }
             Wish::Forget => {
                 self.injected(Fault::Forget, [call.visitor]);
                 let asked = self.now();
                 visitor.forget().await?;
-                let done = self.now();
-                if !machine.is_dead() {
-                    self.state().judge.done(call.visitor);
-                    self.state().judge.forgot(call.visitor, (machine.node, machine.life), (asked, done));
-                }
+                self.done(call.visitor, machine, None, asked);
                 Ok(None)
             }
+        }
+    }
+
+    /// The application is told that it has set these tokens, or none.
+    fn done(&self, visitor: usize, machine: &Machine, family: Option<usize>, asked: Millis) {
+        if !machine.is_dead() {
+            let now = self.now();
+            let during = asked..=now;
+            self.state().judge.done(visitor, (machine.node, machine.life), family, during);
         }
     }
 

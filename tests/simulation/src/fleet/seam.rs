@@ -67,7 +67,7 @@ impl Seam {
         let strike = ordeal.strike.filter(|strike| !strike.fault.is_of_instance())?;
         if !strike.fault.is_failover() {
             self.world.injected(strike.fault, visitor);
-            if strike.fault.class() != crate::plan::fault::Class::Harmless {
+            if strike.fault.is_costly() {
                 self.world.follow_up(visitor);
             }
         }

@@ -1,5 +1,7 @@
 //! Plans out of seeds: how large a fleet, which faults may meet, and when.
 
+use wix_visitor_proof::model::Start;
+
 use crate::plan::chance::Chance;
 use crate::plan::fault::Fault;
 use crate::plan::{
@@ -15,13 +17,13 @@ enum Size {
     Large,
 }
 
-/// What may meet in one episode: how many of each kind strike one visitor, or the fleet.
-#[derive(Clone, Copy, Debug, Default)]
+/// What may meet in one episode.
+#[derive(Clone, Debug)]
 struct Menu {
+    /// How many faults that cost nothing strike in each herd of calls.
     harmless: u64,
-    replies: u64,
-    late: u64,
-    overlaps: u64,
+    /// Those that some endpoint makes cost something: what strikes one operation, for each visitor, what strikes more, once.
+    costly: Vec<Fault>,
     windows: u64,
     /// Nothing that lasts lasts longer than this.
     longest: Millis,
@@ -61,7 +63,8 @@ pub fn draft(seed: u64, campaign: Campaign) -> Plan {
 fn draw_site(chance: &mut Chance, campaign: Campaign, size: Size) -> Site {
     let behaviour = match campaign {
         Campaign::Ok => chance.pick(&Behaviour::ALL),
-        Campaign::Rest => chance.pick(&[Behaviour::Grace, Behaviour::Reuse, Behaviour::Single]),
+        // Where a refresh token is never replaced, only a visitor that is new is lost.
+        Campaign::Rest => chance.pick(&[0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3].map(|column: usize| Behaviour::ALL[column])),
     };
     let lives = if size == Size::Large { [4 * HOUR; 4] } else { [4 * HOUR, 4 * HOUR, HOUR, 20 * MINUTE] };
     Site {
@@ -80,58 +83,29 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
+    /// What the tables call ok, or what they call lost.
     fn menu(&mut self) -> Menu {
-        let within = self.plan.site.within();
+        let site = self.plan.site;
+        let costly = self.costly();
+        let patient = site.behaviour == Behaviour::Static || (site.behaviour == Behaviour::Single && costly.is_empty());
+        let longest = if patient { HOUR } else { site.within() / 4 };
         let chance = &mut *self.chance;
-        let calm = Menu { harmless: chance.below(6), windows: chance.below(3), longest: within / 4, ..Menu::default() };
-        let long = Menu { longest: HOUR, ..calm };
-        let reply = |chance: &mut Chance| Menu {
-            harmless: chance.below(3),
-            replies: chance.between(1, 2),
-            windows: chance.below(2),
-            longest: within / 8,
-            ..Menu::default()
-        };
-        let late = Menu { late: 1, ..Menu::default() };
-        let overlap = Menu { overlaps: 1, ..Menu::default() };
-        let roll = chance.below(100);
-        if self.plan.campaign == Campaign::Rest {
-            let other = match chance.below(4) {
-                0 => reply(chance),
-                1 => late,
-                2 => calm,
-                _ => Menu::default(),
-            };
-            return match self.plan.site.behaviour {
-                Behaviour::Single if roll < 50 => {
-                    if other.replies > 0 {
-                        other
-                    } else {
-                        late
-                    }
-                }
-                Behaviour::Reuse if roll < 50 => overlap,
-                _ => Menu { overlaps: chance.between(1, 2), ..if other.longest == 0 { reply(chance) } else { other } },
-            };
-        }
-        match self.plan.site.behaviour {
-            Behaviour::Static => Menu {
-                harmless: chance.below(6),
-                replies: chance.below(3),
-                late: chance.below(2),
-                overlaps: chance.below(3),
-                windows: chance.below(3),
-                longest: HOUR,
-            },
-            Behaviour::Grace if roll < 30 => calm,
-            Behaviour::Grace if roll < 65 => reply(chance),
-            Behaviour::Grace if roll < 75 => late,
-            Behaviour::Grace => overlap,
-            Behaviour::Reuse if roll < 40 => calm,
-            Behaviour::Reuse if roll < 85 => reply(chance),
-            Behaviour::Reuse => late,
-            Behaviour::Single if roll < 55 => long,
-            Behaviour::Single => overlap,
+        Menu { harmless: chance.below(6), costly, windows: chance.below(3), longest }
+    }
+
+    /// None, one or two of which the tables say that they may meet; where a refresh token is never replaced, all may. In campaign
+    /// rest, up to three of which some may not, if only for a visitor that is new.
+    fn costly(&mut self) -> Vec<Fault> {
+        let behaviour = self.plan.site.behaviour;
+        let rest = self.plan.campaign == Campaign::Rest;
+        let most = if rest || behaviour == Behaviour::Static { 3 } else { 2 };
+        loop {
+            let count = self.chance.between(u64::from(rest), most);
+            let faults: Vec<_> = (0..count).map(|_| self.chance.pick(&Fault::COSTLY)).collect();
+            let start = if rest { Start::Absent } else { Start::Visitor };
+            if behaviour.cause(start, &faults).is_some() == rest {
+                return faults;
+            }
         }
     }
 
@@ -140,24 +114,28 @@ impl Draft<'_> {
         let busy = self.chance.between(5, if self.size == Size::Large { 180 } else { 60 }) * MINUTE;
         let calm = begins + busy;
         // Who holds what a failover lost puts it back when its own token is due; others learn of it when theirs are.
-        let lives = if menu.overlaps > 0 { 34 } else { 11 };
+        let overlap = |fault: &Fault| matches!(fault, Fault::Pause | Fault::Sleep) || fault.is_failover();
+        let lives = if menu.costly.iter().any(overlap) { 34 } else { 11 };
         let rest = (self.plan.site.life * lives / 10).max(110 * MINUTE) + 20 * MINUTE;
         let mut episode = Episode { begins, calm, ends: calm + rest, ..Episode::default() };
         let crowd = if self.size == Size::Small { self.chance.between(1, 3) } else { 1 };
         let deeds = self.chance.percent(35);
-        let shared = self.instance_faults(menu, &mut episode);
         for visitor in 0..self.plan.visitors.len() {
+            let struck = self.chance.below(crowd);
             for herd in 0..crowd {
                 let at = begins + (busy * herd + self.chance.below(busy * 9 / 10)) / crowd;
                 let deeds = deeds && self.chance.percent(50);
                 self.herd(visitor, at, deeds, &mut episode);
                 if herd == 0 || self.chance.percent(50) {
-                    self.strikes(menu, shared, visitor, at, &mut episode);
+                    self.harmless(&menu, visitor, at, &mut episode);
+                }
+                if herd == struck {
+                    self.costly_of_one(&menu, visitor, at, &mut episode);
                 }
             }
         }
-        self.limit(menu, &mut episode);
-        self.disturbances(menu, &mut episode);
+        self.costly_of_all(&menu, &mut episode);
+        self.disturbances(&menu, &mut episode);
         episode
     }
 
@@ -177,56 +155,56 @@ impl Draft<'_> {
             }
         }
         if deeds {
-            let wish = chance.pick(&[Wish::SetTokens, Wish::Forget]);
+            let wish = chance.pick(&[Wish::SetMember, Wish::SetVisitor, Wish::Forget, Wish::Forget]);
             let dropped_after = chance.percent(12).then(|| chance.below(1_000));
             let at = at + chance.below(breadth * 2);
-            episode.calls.push(Call { at, node: chance.pick(&homes), visitor, wish, dropped_after });
-        }
-    }
-
-    /// Faults that strike whole instances or the whole store are counted for the fleet, and only for some visitor.
-    fn instance_faults(&mut self, menu: Menu, episode: &mut Episode) -> u64 {
-        let mut crashes = 0;
-        let within = self.plan.site.within();
-        for _ in 0..menu.replies {
-            if self.chance.percent(50) {
-                crashes += 1;
-                let visitor = self.chance.index(self.plan.visitors.len());
-                let strike = self.strike(visitor, episode.begins, Fault::Crash, menu);
-                let span = self.chance.between(SECOND, (within / 4).min(10 * MINUTE));
-                episode.strikes.push(Strike { skip: self.chance.below(12), span, ..strike });
+            let node = chance.pick(&homes);
+            episode.calls.push(Call { at, node, visitor, wish, dropped_after });
+            // It is used at once, while what was under way before may still come back.
+            let soon = chance.pick(&[50, 800, 5 * SECOND]);
+            for _ in 0..4 {
+                let at = at + chance.below(soon);
+                let wish = Wish::Authorization;
+                episode.calls.push(Call { at, node, visitor, wish, dropped_after: None });
             }
         }
-        for _ in 0..menu.overlaps {
-            let visitor = self.chance.index(self.plan.visitors.len());
-            let fault = self.chance.pick(&Fault::OVERLAPS);
-            let strike = self.strike(visitor, episode.begins, fault, menu);
-            episode.strikes.push(Strike { skip: self.chance.below(8), ..strike });
-        }
-        crashes
     }
 
-    fn strikes(&mut self, menu: Menu, crashes: u64, visitor: usize, at: Millis, episode: &mut Episode) {
-        let from = at.saturating_sub(SECOND);
+    fn harmless(&mut self, menu: &Menu, visitor: usize, at: Millis, episode: &mut Episode) {
         for _ in 0..menu.harmless {
             let fault = self.chance.pick(&Fault::HARMLESS);
-            let strike = self.strike(visitor, from, fault, menu);
-            episode.strikes.push(strike);
+            // Three of them, over minutes, are a refusal.
+            let doubted = episode.strikes.iter().any(|one| one.visitor == visitor && one.fault == Fault::Doubtful);
+            if !(doubted && fault == Fault::Doubtful) {
+                let strike = self.strike(visitor, at.saturating_sub(SECOND), fault, menu);
+                episode.strikes.push(strike);
+            }
         }
-        for _ in 0..menu.replies.saturating_sub(crashes) {
-            let strike = self.strike(visitor, from, Fault::ReplyLost, menu);
-            episode.strikes.push(strike);
-        }
-        for _ in 0..menu.late {
-            let strike = self.strike(visitor, from, Fault::Late, menu);
+    }
+
+    /// What strikes one operation, strikes each visitor.
+    fn costly_of_one(&mut self, menu: &Menu, visitor: usize, at: Millis, episode: &mut Episode) {
+        for fault in menu.costly.iter().filter(|fault| matches!(fault, Fault::ReplyLost | Fault::Late)) {
+            let strike = self.strike(visitor, at.saturating_sub(SECOND), *fault, menu);
             episode.strikes.push(strike);
         }
     }
 
-    fn strike(&mut self, visitor: usize, at: Millis, fault: Fault, menu: Menu) -> Strike {
+    /// What strikes a whole instance or the whole store waits for an operation of some visitor.
+    fn costly_of_all(&mut self, menu: &Menu, episode: &mut Episode) {
+        for fault in menu.costly.iter().filter(|fault| !matches!(fault, Fault::ReplyLost | Fault::Late)) {
+            let visitor = self.chance.index(self.plan.visitors.len());
+            let strike = self.strike(visitor, episode.begins, *fault, menu);
+            episode.strikes.push(strike);
+        }
+    }
+
+    fn strike(&mut self, visitor: usize, at: Millis, fault: Fault, menu: &Menu) -> Strike {
+        let within = self.plan.site.within();
         let chance = &mut *self.chance;
         let skip = match fault {
-            _ if fault.class() == crate::plan::fault::Class::Harmless => chance.below(5),
+            Fault::Crash => chance.below(12),
+            _ if !fault.is_costly() => chance.below(5),
             Fault::ReplyLost | Fault::Late => chance.below(3),
             _ => chance.below(8),
         };
@@ -234,6 +212,7 @@ impl Draft<'_> {
             Fault::Late => chance.between(3_200, 11_000),
             Fault::StoreLate => chance.between(10, 20_000),
             Fault::Throttled => chance.between(SECOND, menu.longest.max(MINUTE)),
+            Fault::Crash => chance.between(SECOND, (within / 4).min(10 * MINUTE)),
             Fault::Pause | Fault::Sleep => {
                 let most = chance.pick(&[MINUTE, 5 * MINUTE, 30 * MINUTE]);
                 chance.between(16 * SECOND, most)
@@ -243,25 +222,7 @@ impl Draft<'_> {
         Strike { at, visitor, skip, fault, after: chance.percent(50), span }
     }
 
-    /// No visitor meets more of a kind than may meet.
-    fn limit(&mut self, menu: Menu, episode: &mut Episode) {
-        let mut seen: Vec<(u64, u64, u64)> = vec![(0, 0, 0); self.plan.visitors.len()];
-        let crashes = u64::try_from(episode.strikes.iter().filter(|s| s.fault == Fault::Crash).count()).unwrap_or(0);
-        episode.strikes.retain(|strike| {
-            let Some((replies, late, doubts)) = seen.get_mut(strike.visitor) else { return false };
-            let (count, most) = match strike.fault {
-                Fault::ReplyLost => (replies, menu.replies.saturating_sub(crashes)),
-                Fault::Late => (late, menu.late),
-                // Three of them, over minutes, are a refusal.
-                Fault::Doubtful => (doubts, 1),
-                _ => return true,
-            };
-            *count += 1;
-            *count <= most
-        });
-    }
-
-    fn disturbances(&mut self, menu: Menu, episode: &mut Episode) {
+    fn disturbances(&mut self, menu: &Menu, episode: &mut Episode) {
         let is_static = self.plan.site.behaviour == Behaviour::Static;
         let busy = episode.calm - episode.begins;
         let herds: Vec<Millis> = episode.calls.iter().map(|call| call.at).collect();
@@ -287,7 +248,9 @@ impl Draft<'_> {
             let by = chance.below(2 * far.min(NO_JUMP));
             add(chance, Fault::Jump, (NO_JUMP + by).saturating_sub(far.min(NO_JUMP)));
         }
-        if menu.overlaps == 0 && chance.percent(15) {
+        // Who ends in good order saves what is not saved, and no more: what a failover took back ends with the process.
+        let keeps = is_static || !menu.costly.iter().any(|fault| fault.is_failover());
+        if keeps && chance.percent(15) {
             let down = chance.between(100, MINUTE);
             add(chance, Fault::Restart, down);
         }

@@ -1,5 +1,7 @@
 //! What may go wrong, or be done at a bad moment.
 
+use wix_visitor_proof::model::Fault as Row;
+
 /// One kind of disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
@@ -57,19 +59,6 @@ pub enum Fault {
     Forget,
 }
 
-/// How the tables tell faults apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// No endpoint makes it cost anything.
-    Harmless,
-    /// A reply, or whoever held it, is gone.
-    Reply,
-    /// As a lost reply, but later.
-    Late,
-    /// An older token may be redeemed while a newer one exists.
-    Overlap,
-}
-
 impl Fault {
     /// All of them.
     pub const ALL: [Self; 26] = [
@@ -116,8 +105,9 @@ impl Fault {
         Self::NoRoom,
     ];
 
-    /// Faults that make an older token meet a newer one.
-    pub const OVERLAPS: [Self; 4] = [Self::Pause, Self::Sleep, Self::FailoverOne, Self::FailoverTwo];
+    /// Faults that some endpoint makes cost something.
+    pub const COSTLY: [Self; 7] =
+        [Self::ReplyLost, Self::Late, Self::Crash, Self::Pause, Self::Sleep, Self::FailoverOne, Self::FailoverTwo];
 
     /// What reports call it.
     pub fn name(self) -> &'static str {
@@ -151,14 +141,31 @@ impl Fault {
         }
     }
 
-    /// Its row in the tables.
-    pub fn class(self) -> Class {
-        match self {
-            Self::Crash | Self::ReplyLost => Class::Reply,
-            Self::Late => Class::Late,
-            Self::Pause | Self::Sleep | Self::FailoverOne | Self::FailoverTwo => Class::Overlap,
-            _ => Class::Harmless,
-        }
+    /// Its row in the tables of the model check; none for what those know nothing of.
+    pub fn row(self) -> Option<Row> {
+        Some(match self {
+            Self::Transient | Self::Throttled | Self::Doubtful | Self::Misconfigured | Self::EndpointOutage => {
+                Row::Transient
+            }
+            Self::StoreDown | Self::StoreSlow | Self::NoRoom | Self::StoreOutage | Self::CutOff => Row::Transient,
+            Self::StoreUnknown | Self::StoreLate | Self::StoreLost => Row::StoreUnknown,
+            Self::RequestLost => Row::RequestLost,
+            Self::ReplyLost => Row::ReplyLost,
+            Self::Late => Row::Late,
+            Self::Crash => Row::Crash,
+            Self::Pause => Row::Pause,
+            Self::Sleep => Row::Sleep,
+            Self::FailoverOne => Row::FailoverOne,
+            Self::FailoverTwo => Row::FailoverTwo,
+            Self::SignIn => Row::Set,
+            Self::Forget => Row::Forget,
+            Self::Jump | Self::Restart | Self::DroppedCaller => return None,
+        })
+    }
+
+    /// Whether some endpoint makes it cost something.
+    pub fn is_costly(self) -> bool {
+        Self::COSTLY.contains(&self)
     }
 
     /// Whether it takes back what the store had confirmed.

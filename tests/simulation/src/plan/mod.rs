@@ -5,6 +5,9 @@ pub mod fault;
 pub mod flaw;
 pub mod shrink;
 
+use wix_visitor_proof::model::{Behaviour as Column, Start};
+use wix_visitor_proof::promise::{Cause, cause};
+
 use crate::plan::fault::Fault;
 use crate::plan::flaw::Flaw;
 
@@ -32,6 +35,17 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
+    /// Why these faults may lose a visitor there, as the tables of the model check have it.
+    pub fn cause(self, start: Start, faults: &[Fault]) -> Option<Cause> {
+        let column = match self {
+            Self::Static => Column::Static,
+            Self::Grace => Column::Grace,
+            Self::Reuse => Column::Reuse,
+            Self::Single => Column::Single,
+        };
+        cause(column, start, &faults.iter().filter_map(|fault| fault.row()).collect::<Vec<_>>())
+    }
+
     /// All of them, in the order of the tables.
     pub const ALL: [Self; 4] = [Self::Static, Self::Grace, Self::Reuse, Self::Single];
 
@@ -105,8 +119,10 @@ pub enum Wish {
     Renew,
     /// Another token than the present one, which was answered with a 401.
     Reject,
-    /// A sign-in.
-    SetTokens,
+    /// To set a member's tokens: a sign-in.
+    SetMember,
+    /// To set the tokens of another visitor.
+    SetVisitor,
     /// To forget.
     Forget,
 }

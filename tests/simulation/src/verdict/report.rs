@@ -1,5 +1,6 @@
 //! What campaigns came to, in words; and the part of `docs/guarantees.md` that says it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use crate::outage::Outage;
 use crate::plan::fault::Fault;
 use crate::plan::{Behaviour, Campaign};
-use crate::verdict::totals::{Totals, named};
+use crate::verdict::totals::{KINDS, Share, Totals, Why, named};
 
 const BEGIN: &str = "<!-- simulation:begin -->";
 const END: &str = "<!-- simulation:end -->";
@@ -92,19 +93,19 @@ impl Run {
     }
 
     fn verdict(&self, out: &mut String) -> std::fmt::Result {
-        use crate::verdict::judge::Breach::{Leaked, Lost, Mixed, NotServed, Returned, Unkept};
+        use crate::verdict::judge::Breach::{Behind, Leaked, Lost, Mixed, NotServed, Returned, Unkept};
         let totals = &self.totals;
-        let [lost, mixed, leaked, returned, unserved, unkept] =
-            [Lost, Mixed, Leaked, Returned, NotServed, Unkept].map(|breach| totals.broken[breach as usize]);
+        let [lost, mixed, leaked, returned, behind, unserved, unkept] =
+            [Lost, Mixed, Leaked, Returned, Behind, NotServed, Unkept].map(|breach| totals.broken[breach as usize]);
         writeln!(
             out,
             "\n**{lost} visitors lost, {mixed} identities mixed, {leaked} secrets printed**; {returned} forgotten and back, \
-             {unserved} not served in the end, {unkept} not in the store. Seeds in which everything holds: {} of {}. New visitors \
+             {behind} calls answered with what was there before a sign-in or forget on the same instance, {unserved} not served in the end, {unkept} not in the store. Seeds in which everything holds: {} of {}. New visitors \
              that were served before the store could be reached, and gave way to another instance's: {}.\n\n\
              What is taken for granted: where a spent token works for a while only, somebody renews within that while after it \
              was spent in vain, and within half an hour with a single-use one; a pause is no longer than that; a failover takes \
-             back neither a visitor's first record, which nobody else knows, nor what the application did together with every \
-             process that was told of it.",
+             back neither a visitor's first record, which nobody else knows, nor what the application did twice over, or where no \
+             process that was told of it lives until it is put back.",
             thousands(totals.clean),
             thousands(totals.runs),
             thousands(totals.given_up),
@@ -113,27 +114,39 @@ impl Run {
 
     fn losses(&self, out: &mut String) -> std::fmt::Result {
         let totals = &self.totals;
-        let lost: u64 = totals.losses.iter().flatten().map(|(_, lost)| lost).sum();
+        let sum = |share: &Share| share.lost.values().sum::<u64>();
+        let lost: u64 = totals.losses.values().map(sum).sum();
         writeln!(
             out,
-            "\n{} of {} visitors were lost. A failover may take back a visitor's first record here, too; so a few are lost by it \
-             alone.\n",
+            "\n{} of {} visitors were lost, each for a reason that is explained above.\n",
             thousands(lost),
             thousands(totals.judged)
         )?;
-        let heads: Vec<_> = Behaviour::ALL[1..].iter().map(|behaviour| behaviour.name()).collect();
-        writeln!(out, "| faults that met | {} |\n| --- | ---: | ---: | ---: |", heads.join(" | "))?;
-        let mut rows: Vec<usize> = (0..64).collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(totals.losses.iter().map(|one| one[*row].1).sum::<u64>()));
-        for row in rows.into_iter().filter(|row| totals.losses.iter().any(|one| one[*row].1 > 0)) {
-            let cells: Vec<_> = totals.losses[1..]
-                .iter()
-                .map(|one| match one[row] {
-                    (0, _) => "–".to_owned(),
-                    (judged, lost) => format!("{} of {}", thousands(lost), thousands(judged)),
-                })
-                .collect();
-            writeln!(out, "| {} | {} |", named(row), cells.join(" | "))?;
+        let heads = Behaviour::ALL.map(Behaviour::name).join(" | ");
+        writeln!(out, "| why | {heads} |\n| --- | ---: | ---: | ---: | ---: |")?;
+        for (why, counts) in totals.reasons() {
+            writeln!(out, "| {} | {} |", why.name(), counts.map(thousands).join(" | "))?;
+        }
+        writeln!(out, "\n| faults that met | {heads} | why |\n| --- | ---: | ---: | ---: | ---: | --- |")?;
+        let at = |row, behaviour| totals.losses.get(&(row, behaviour));
+        let all =
+            |row: &usize| Behaviour::ALL.iter().filter_map(|behaviour| at(*row, *behaviour)).map(sum).sum::<u64>();
+        let mut rows: Vec<usize> = (0..1 << KINDS.len()).filter(|row| all(row) > 0).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(all(row)));
+        for row in rows {
+            let cells = Behaviour::ALL.map(|behaviour| {
+                at(row, behaviour).map_or_else(
+                    || "–".to_owned(),
+                    |share| format!("{} of {}", thousands(sum(share)), thousands(share.judged)),
+                )
+            });
+            let mut reasons: BTreeMap<Why, u64> = BTreeMap::new();
+            for share in Behaviour::ALL.iter().filter_map(|behaviour| at(row, *behaviour)) {
+                share.lost.iter().for_each(|(why, count)| *reasons.entry(*why).or_default() += count);
+            }
+            let reasons: Vec<_> =
+                reasons.into_iter().map(|(why, count)| format!("{} {}", thousands(count), why.name())).collect();
+            writeln!(out, "| {} | {} | {} |", named(row), cells.join(" | "), reasons.join("; "))?;
         }
         Ok(())
     }

@@ -49,6 +49,9 @@ impl World {
         tokio::spawn(async move {
             let machine = &station.machine;
             machine.awake().await;
+            if world.knows_alone(machine) {
+                return;
+            }
             while let Err(error) = station.visitors.shutdown().await {
                 world.search(|| format!("{error:?} {error}"), "a shutdown's error");
             }

@@ -18,8 +18,8 @@ pub const REFRESH: &str = "JWS.sim.";
 pub struct Family {
     /// Whose it is; nobody's yet where it is not known who asked.
     pub visitor: Option<usize>,
-    /// Whether it came of a sign-in.
-    pub member: bool,
+    /// Whether the application set it, and did not have it minted.
+    pub set: bool,
     /// Since when it exists.
     pub born: Millis,
     /// When each refresh token was first redeemed.
@@ -88,10 +88,10 @@ impl Issuer {
     }
 
     /// A new identity; what a reply to its first grant holds.
-    pub fn begin(&mut self, visitor: Option<usize>, member: bool, now: Millis) -> GrantReply {
+    pub fn begin(&mut self, visitor: Option<usize>, set: bool, now: Millis) -> GrantReply {
         let family = self.families.len();
-        self.families.push(Family { visitor, member, born: now, spent: vec![None], ends: Vec::new(), revoked: false });
-        if !member {
+        self.families.push(Family { visitor, set, born: now, spent: vec![None], ends: Vec::new(), revoked: false });
+        if !set {
             self.asked.mints += 1;
         }
         self.reply(family, 0, now)

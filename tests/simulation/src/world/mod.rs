@@ -112,12 +112,8 @@ pub struct State {
     pub endpoint_down: (Millis, u64),
     /// Until when each instance is cut off from the store.
     pub cut_off: Vec<Millis>,
-    /// Whether instances end in this episode.
-    pub crashes: bool,
-    /// Visitors of whom the store has lost something that the application did in this episode.
-    pub deed_lost: Vec<usize>,
-    /// From when until when no fault strikes a visitor of whom a token was spent in vain.
-    pub spared: Vec<(Millis, Millis)>,
+    /// Visitors of whom the store has lost something that the application did in this episode, and in which epoch.
+    pub deed_lost: Vec<(usize, u64)>,
     /// Callers that are at it.
     pub turns: Turns,
     /// The instances.
@@ -172,9 +168,7 @@ impl World {
             store_down: 0,
             endpoint_down: (0, 0),
             cut_off: vec![0; plan.nodes.len()],
-            crashes: false,
             deed_lost: Vec::new(),
-            spared: vec![(0, 0); count],
             turns: Turns::default(),
             stations: plan.nodes.iter().map(|_| None).collect(),
             trace: 0,
@@ -308,8 +302,7 @@ impl World {
         let fits =
             |strike: &&mut Strike| strike.visitor == visitor && strike.at <= now && op.is_struck_by(strike.fault);
         let mut strike = None;
-        let spared = state.spared.get(visitor).is_some_and(|(from, until)| (*from..*until).contains(&now));
-        if !spared && let Some(waiting) = state.armed.iter_mut().find(fits) {
+        if let Some(waiting) = state.armed.iter_mut().find(fits) {
             if waiting.skip == 0 {
                 strike = Some(*waiting);
             } else {
@@ -342,7 +335,7 @@ impl World {
         let mut state = self.state();
         state.injected[fault as usize] += 1;
         for visitor in visitors {
-            state.judge.touch(visitor, fault.bit());
+            state.judge.touch(visitor, fault);
         }
     }
 
