@@ -149,7 +149,7 @@ impl World {
         }
         let new = Seen { etag, record };
         imposing.wrote = Some(new.clone());
-        let swap = Swap { expected: standing.map(|seen| seen.etag), new, precious: true };
+        let swap = Swap { expected: standing.map(|seen| seen.etag), new, precious: true, claims: false };
         imposing.doing = Doing::Swap { swap: Box::new(swap), asked: now, blind: false };
         self.intents_etags.push(etag);
     }
