@@ -65,6 +65,7 @@ struct State {
     standing_renewal: Option<Plan>,
     closed: bool,
     waiting: usize,
+    in_flight: usize,
     /// Refresh token to identity; dead ones stay, with `false`.
     refresh: HashMap<Secret, (u64, bool)>,
     access: HashMap<Secret, u64>,
@@ -86,6 +87,7 @@ impl Default for State {
             standing_renewal: None,
             closed: false,
             waiting: 0,
+            in_flight: 0,
             refresh: HashMap::new(),
             access: HashMap::new(),
             identities: 0,
@@ -188,6 +190,11 @@ impl FakeEndpoint {
         self.state().renewals
     }
 
+    /// How many grants are under way: neither answered nor given up.
+    pub fn in_flight(&self) -> usize {
+        self.state().in_flight
+    }
+
     /// How many grants arrived, whatever became of them.
     pub fn grants(&self) -> usize {
         self.state().redeemed.values().sum()
@@ -222,6 +229,15 @@ impl FakeEndpoint {
         let identity = state.identities;
         let (access, refresh) = (state.access_token(identity), state.refresh_token(identity));
         (identity, access, refresh)
+    }
+}
+
+/// Counts a grant as under way no more.
+struct InFlight<'a>(&'a Inner);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).in_flight -= 1;
     }
 }
 
@@ -315,10 +331,12 @@ impl TokenEndpoint for FakeEndpoint {
                 _ => Secret::new(""),
             };
             *state.redeemed.entry(used).or_default() += 1;
+            state.in_flight += 1;
             let renewal = state.standing_renewal.clone().filter(|_| *grant != Grant::Anonymous);
             let plan = state.plans.pop_front().or(renewal).or_else(|| state.standing.clone()).unwrap_or(Plan::Act);
             (plan, state.latency)
         };
+        let _in_flight = InFlight(&self.inner);
         self.pass().await;
         if latency > Duration::ZERO {
             tokio::time::sleep(latency).await;

@@ -1,6 +1,6 @@
 //! Several instances on one store: claims, takeovers, races, and a store that forgets.
 
-use wix_visitor_core::{ErrorKind, EventKind, GrantError, GrantFailure, Role, StoreErrorKind};
+use wix_visitor_core::{ErrorKind, EventKind, GrantError, GrantFailure, Policy, Role, StoreErrorKind};
 use wix_visitor_testkit::{Plan, Rotation, StoreFault, StoreOperation, TestClock};
 use wix_visitor_tests::instance::{Instance, drain, hours, secs};
 
@@ -35,7 +35,7 @@ async fn an_expired_visitor_on_many_instances_is_renewed_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_that_died_is_taken_over_after_a_lease_and_not_before() {
+async fn c4_a_holder_that_died_is_taken_over_after_a_lease_and_not_before() {
     let site = Instance::new(Rotation::Same);
     let identity = site.who().await.unwrap();
     site.expire().await;
@@ -54,7 +54,70 @@ async fn a_holder_that_died_is_taken_over_after_a_lease_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_holder_changes_nothing_and_its_token_is_kept_aside() {
+async fn c1_an_endpoint_slower_than_the_lease_is_never_asked_by_two_at_once() {
+    let site = Instance::new(Rotation::Same);
+    let identity = site.who().await.unwrap();
+    site.expire().await;
+    let other = site.another();
+    site.endpoint.set_latency(secs(60));
+    let (first, second) = (site.ask(), other.ask());
+    for _ in 0..60 {
+        assert!(site.endpoint.in_flight() <= 1);
+        tokio::time::sleep(secs(1)).await;
+    }
+    for call in [first, second] {
+        let error = call.await.unwrap().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::Busy), "{error}");
+    }
+    site.endpoint.set_latency(secs(1));
+    tokio::time::sleep(secs(90)).await;
+    assert_eq!((site.who().await.unwrap(), other.who().await.unwrap()), (identity, identity));
+    assert_eq!(site.endpoint.mints(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c3_a_wait_that_runs_out_is_an_error_or_a_usable_token_and_never_a_grant() {
+    let mut policy = Policy::default();
+    policy.wait = secs(5);
+    let site = Instance::with_policy(Rotation::Same, policy);
+    let identity = site.who().await.unwrap();
+    let (late, usable) = (site.another(), site.another());
+    site.expire().await;
+    assert_eq!((usable.who().await.unwrap(), site.who().await.unwrap()), (identity, identity));
+    // A renewal that was not needed, and takes its time.
+    site.endpoint.set_latency(secs(9));
+    let visitor = site.visitor();
+    let holder = tokio::spawn(async move { visitor.renew().await });
+    tokio::time::sleep(secs(1)).await;
+    let before = site.endpoint.in_flight();
+    let rejected = late.visitor().tokens().await.unwrap().access.unwrap().value;
+    let waiting = late.visitor().renew_if(rejected.expose()).await.unwrap_err();
+    assert_eq!(waiting.kind(), ErrorKind::Busy);
+    assert_eq!(usable.who().await.unwrap(), identity, "who has a usable token does not wait");
+    assert_eq!((before, site.endpoint.in_flight()), (1, 1));
+    assert_eq!(holder.await.unwrap().unwrap_err().kind(), ErrorKind::Busy, "its own wait is no longer");
+    tokio::time::sleep(secs(10)).await;
+    assert_eq!((site.endpoint.renewals(), site.endpoint.mints()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c5_a_store_that_is_down_is_known_in_the_time_of_one_operation_and_is_no_busy_lock() {
+    let site = Instance::new(Rotation::Same);
+    site.who().await.unwrap();
+    site.expire().await;
+    for fault in [StoreFault::Hang, StoreFault::Fail(StoreErrorKind::Unavailable)] {
+        let other = site.another();
+        other.store.decide(move |_, _| Some(fault.clone()));
+        let start = tokio::time::Instant::now();
+        let error = other.who().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store);
+        assert!(start.elapsed() <= site.visitors.policy().save, "{:?}", start.elapsed());
+    }
+    assert_eq!(site.endpoint.renewals(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c2_c6_c7_a_late_holder_changes_nothing_and_its_token_is_kept_aside() {
     // Paused past its lease with a reply in hand, while another instance renewed.
     let site = Instance::new(Rotation::New);
     let identity = site.who().await.unwrap();

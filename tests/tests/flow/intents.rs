@@ -67,7 +67,7 @@ async fn interrupted(site: &Instance, other: &Instance, step: Step, change: Chan
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_later_intent_wins_at_every_step_of_a_renewal_and_of_a_mint() {
+async fn c9_the_later_intent_wins_at_every_step_of_a_renewal_and_of_a_mint() {
     for rotation in [Rotation::Same, Rotation::Single] {
         for renewal in [true, false] {
             for elsewhere in [true, false] {

@@ -41,7 +41,7 @@ async fn one_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 16)]
-async fn a_group_with_sentinels() {
+async fn c11_a_group_with_sentinels() {
     let group = Arc::new(SentinelGroup::start().await);
     let mut tallies = Vec::new();
     for harm in sentinels::Harm::ALL {
@@ -51,7 +51,7 @@ async fn a_group_with_sentinels() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 16)]
-async fn a_cluster() {
+async fn c11_a_cluster() {
     let cluster = Arc::new(Cluster::start().await);
     let mut tallies = Vec::new();
     for harm in clustered::Harm::ALL {

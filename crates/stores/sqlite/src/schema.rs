@@ -84,3 +84,17 @@ pub(crate) fn migrate(path: &Path, db: &mut Connection) -> Result<(), StoreError
 pub(crate) fn is_current(found: Found) -> bool {
     found == Found::Ours(STEPS.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d3_a_visitor_is_found_by_its_key_and_never_by_looking_through_all() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(STEPS[0]).unwrap();
+        let question = "EXPLAIN QUERY PLAN SELECT etag, bytes FROM records WHERE key = ?1";
+        let plan: String = db.query_row(question, ["a"], |row| row.get(3)).unwrap();
+        assert!(plan.starts_with("SEARCH"), "{plan}");
+    }
+}
