@@ -49,6 +49,7 @@ pub(crate) fn ci() -> ExitCode {
     steps.run("tests", readme::run_test_command);
     steps.run("model check", || prove::model(true));
     steps.run("simulation", || prove::simulate(&["--quick".into()]));
+    steps.run("fleet", || prove::fleet(true));
     steps.run("README's first command", || readme::run_main_command(&workspace.target_directory.join("xtask/readme")));
     steps.finish()
 }

@@ -2,7 +2,7 @@
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
 //! must pass, `bench` holds what a token costs against its limits, and `prove` the protocol against every interleaving of a small
-//! fleet, and the stores against `kill -9`.
+//! fleet and against very large ones, and the stores against `kill -9`.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 

@@ -1,5 +1,5 @@
-//! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet and against long simulated ones, and the
-//! stores against `kill -9` and against servers that fail.
+//! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet, against long simulated ones and against
+//! very large ones, and the stores against `kill -9` and against servers that fail.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -7,13 +7,15 @@ use clap::Subcommand;
 
 use crate::{
     Result,
-    run::{cargo, run},
+    run::{cargo, root, run},
     section::{note, version_now},
     setup,
     workspace::Workspace,
 };
 
 const GUARANTEES: &str = "docs/guarantees.md";
+/// Where its pictures are.
+const PICTURES: &str = "docs";
 
 /// What is proven, and how.
 #[derive(Debug, Subcommand)]
@@ -36,6 +38,12 @@ pub(crate) enum Prove {
         #[arg(long)]
         quick: bool,
     },
+    /// Let a million visitors have a day, and an endpoint an hour's outage; draw both, and note them in docs/guarantees.md.
+    Fleet {
+        /// 50,000 visitors, without a report.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Run fleets in simulated time, with faults at random.
     Simulate {
         /// Handed on as they are.
@@ -50,6 +58,7 @@ pub(crate) fn prove(what: &Prove) -> Result {
         Prove::Model { quick } => model(*quick),
         Prove::Kill { quick } => kill(*quick),
         Prove::Failover { quick } => failover(*quick),
+        Prove::Fleet { quick } => fleet(*quick),
         Prove::Simulate { arguments } => simulate(arguments),
     }
 }
@@ -93,6 +102,18 @@ fn failover(quick: bool) -> Result {
         return run(failing.arg("3"));
     }
     reported("failover", |section| run(failing.arg("100").arg(section)))
+}
+
+/// The day and the outage. The pictures are drawn at every full run, the report is written only where all is as promised.
+pub(crate) fn fleet(quick: bool) -> Result {
+    const FLEET: &str = "wix-visitor-fleet";
+    if quick {
+        return release(FLEET, &["--quick".into()]);
+    }
+    let pictures = root().join(PICTURES);
+    reported("fleet", |section| {
+        release(FLEET, &["--report".into(), section.into(), "--pictures".into(), pictures.into()])
+    })
 }
 
 /// A suite that ran nothing, since its tests have other names by now, is no proof.

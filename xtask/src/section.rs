@@ -65,6 +65,7 @@ mod tests {
             ("docs/guarantees.md", "model"),
             ("docs/guarantees.md", "kill"),
             ("docs/guarantees.md", "failover"),
+            ("docs/guarantees.md", "fleet"),
             ("docs/benchmarks.md", "ratios"),
             ("docs/benchmarks.md", "growth"),
         ] {
