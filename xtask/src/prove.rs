@@ -44,6 +44,12 @@ pub(crate) enum Prove {
         #[arg(long)]
         quick: bool,
     },
+    /// Kill a primary a hundred times while visitors are minted, and note in docs/guarantees.md how many a failover replaces.
+    Windows {
+        /// Three times, without a report.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Run fleets in simulated time, with faults at random.
     Simulate {
         /// Handed on as they are.
@@ -57,7 +63,8 @@ pub(crate) fn prove(what: &Prove) -> Result {
     match what {
         Prove::Model { quick } => model(*quick),
         Prove::Kill { quick } => kill(*quick),
-        Prove::Failover { quick } => failover(*quick),
+        Prove::Failover { quick } => on_redis("failover", *quick),
+        Prove::Windows { quick } => on_redis("windows", *quick),
         Prove::Fleet { quick } => fleet(*quick),
         Prove::Simulate { arguments } => simulate(arguments),
     }
@@ -93,15 +100,15 @@ fn kill(quick: bool) -> Result {
     })
 }
 
-/// All that can befall Redis, as in the suite that also lets it befall at every run.
-fn failover(quick: bool) -> Result {
+/// What is done to real servers, by a program of that name.
+fn on_redis(name: &str, quick: bool) -> Result {
     setup::redis()?;
-    let mut failing = cargo("run");
-    failing.args(["--locked", "--package=wix-visitor-tests", "--features=redis", "--bin=failover", "--"]);
+    let mut proving = cargo("run");
+    proving.args(["--locked", "--package=wix-visitor-tests", "--features=redis", "--bin", name, "--"]);
     if quick {
-        return run(failing.arg("3"));
+        return run(proving.arg("3"));
     }
-    reported("failover", |section| run(failing.arg("100").arg(section)))
+    reported(name, |section| run(proving.arg("100").arg(section)))
 }
 
 /// The day and the outage. The pictures are drawn at every full run, the report is written only where all is as promised.

@@ -12,6 +12,7 @@ pub mod program;
 pub mod sentinel;
 pub mod server;
 mod wait;
+pub mod window;
 
 pub use certificates::Certificates;
 pub use cluster::Cluster;
