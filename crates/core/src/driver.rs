@@ -243,7 +243,7 @@ impl Driver {
     /// The right to ask the endpoint, for as long as it is held.
     fn admit(&self, goal: &Goal) -> Result<Admitted<'_>, Error> {
         let purpose = if waited_for(goal) { Purpose::Waiting } else { Purpose::Background };
-        let pass = self.admission().admit(purpose, self.clock.monotonic(), &self.policy)?;
+        let pass = self.admission().admit(purpose, self.clock.now(), &self.policy)?;
         Ok(Admitted { driver: self, pass })
     }
 
@@ -251,7 +251,7 @@ impl Driver {
         match answer {
             Err(error) if matches!(error.failure, GrantFailure::Transient | GrantFailure::Unknown) => {
                 let chance = u64::try_from(self.entropy.draw() >> 64).unwrap_or(0);
-                self.admission().failed(entry.id, error, chance, self.clock.monotonic(), &self.policy);
+                self.admission().failed(entry.id, error, chance, self.clock.now(), &self.policy);
             }
             _ => self.admission().answered(),
         }

@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
+use crate::clock::Now;
 use crate::endpoint::{GrantError, GrantFailure};
 use crate::error::Error;
 use crate::key::VisitorId;
 use crate::policy::Policy;
-use crate::protocol::outcome;
+use crate::protocol::{elapsed, outcome};
 
 /// How many grants in a row have to fail, of more than one visitor, before the endpoint counts as down: one visitor's trouble, or
 /// the odd failure, is none of the others' business.
@@ -26,12 +27,12 @@ pub enum Purpose {
     Background,
 }
 
-/// What one process knows of its endpoint, and of its own renewals. All moments are of the monotonic clock.
+/// What one process knows of its endpoint, and of its own renewals.
 #[derive(Debug, Default)]
 pub struct Admission {
     /// Renewals in flight for which nobody waits.
     background: u32,
-    /// When the next of them would be right on time, were they evenly spaced.
+    /// When the next of them would be right on time, were they evenly spaced: on the monotonic clock.
     next_background: Duration,
     /// Failures in a row.
     failures: u32,
@@ -46,10 +47,19 @@ struct Down {
     /// How often it was probed in vain.
     probes: u32,
     pause: Duration,
-    until: Duration,
+    /// Since when nobody asks.
+    since: Now,
     /// Since when a prober has been under way.
-    probing: Option<Duration>,
+    probing: Option<Now>,
     error: GrantError,
+}
+
+impl Down {
+    /// How much is left of so many pauses. They are over as soon as either clock says so: the one may have been set, the other
+    /// stands still while the machine sleeps.
+    fn left(&self, pauses: u32, now: Now) -> Duration {
+        (self.pause * pauses).saturating_sub(elapsed(self.since, now))
+    }
 }
 
 /// The right to ask; to be handed back.
@@ -62,13 +72,13 @@ pub struct Pass {
 
 impl Admission {
     /// A pass, or the error of those who get none, which says for how long.
-    pub fn admit(&mut self, purpose: Purpose, now: Duration, policy: &Policy) -> Result<Pass, Error> {
+    pub fn admit(&mut self, purpose: Purpose, now: Now, policy: &Policy) -> Result<Pass, Error> {
         let mut probes = false;
         if let Some(down) = &mut self.down {
             // Shoppers first: they know sooner.
-            let until = if purpose == Purpose::Waiting { down.until } else { down.until + down.pause };
-            let probing = down.probing.filter(|since| now.saturating_sub(*since) < policy.lease);
-            let left = until.saturating_sub(now).max(probing.map_or(Duration::ZERO, |_| policy.backoff_first));
+            let pause = down.left(if purpose == Purpose::Waiting { 1 } else { 2 }, now);
+            let probing = down.probing.is_some_and(|since| elapsed(since, now) < policy.lease);
+            let left = if probing { pause.max(policy.backoff_first) } else { pause };
             if left > Duration::ZERO {
                 return Err(outcome::error_of(&down.error, Some(left)));
             }
@@ -76,14 +86,14 @@ impl Admission {
         }
         if purpose == Purpose::Background {
             let space = Duration::from_secs(60) / policy.background_per_minute.max(1);
-            let early = self.next_background.saturating_sub(now);
+            let early = self.next_background.saturating_sub(now.monotonic);
             // As many at once as may be in flight, then evenly spaced.
             if self.background >= policy.background_in_flight || early > space * (policy.background_in_flight - 1) {
                 let message = "enough renewals are under way in the background; this one comes later";
                 let error = GrantError::new(GrantFailure::Transient, message);
                 return Err(outcome::error_of(&error, Some(space)));
             }
-            self.next_background = self.next_background.max(now) + space;
+            self.next_background = self.next_background.max(now.monotonic) + space;
             self.background += 1;
         }
         if let (true, Some(down)) = (probes, &mut self.down) {
@@ -98,7 +108,7 @@ impl Admission {
     }
 
     /// The endpoint did not, or asked for patience. `chance` moves the pause, so that the instances of a fleet do not knock together.
-    pub fn failed(&mut self, whose: VisitorId, error: &GrantError, chance: u64, now: Duration, policy: &Policy) {
+    pub fn failed(&mut self, whose: VisitorId, error: &GrantError, chance: u64, now: Now, policy: &Policy) {
         self.failures = self.failures.saturating_add(1);
         self.several |= *self.first.get_or_insert(whose) != whose;
         let asked = error.status == Some(429);
@@ -106,12 +116,12 @@ impl Admission {
             return;
         }
         // Those sent before it was known to be down say nothing new.
-        if self.down.as_ref().is_some_and(|down| now < down.until && down.probing.is_none()) {
+        if self.down.as_ref().is_some_and(|down| down.left(1, now) > Duration::ZERO && down.probing.is_none()) {
             return;
         }
         let probes = self.down.as_ref().map_or(0, |down| down.probes) + 1;
         let pause = outcome::moved(policy.backoff(probes, error.retry_after), chance, policy);
-        self.down = Some(Down { probes, pause, until: now + pause, probing: None, error: error.clone() });
+        self.down = Some(Down { probes, pause, since: now, probing: None, error: error.clone() });
     }
 
     /// Hands a pass back, whatever became of it.
@@ -128,7 +138,8 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::testing::secs;
+    use crate::clock::Timestamp;
+    use crate::protocol::testing::{at, secs};
     use Purpose::{Background, Waiting};
 
     fn visitor(number: u8) -> VisitorId {
@@ -141,37 +152,37 @@ mod tests {
 
     fn after(failures: u8, visitors: u8, policy: &Policy) -> Admission {
         let mut admission = Admission::default();
-        (0..failures).for_each(|n| admission.failed(visitor(n % visitors), &failure(503), 0, secs(10), policy));
+        (0..failures).for_each(|n| admission.failed(visitor(n % visitors), &failure(503), 0, at(10), policy));
         admission
     }
 
     #[test]
     fn one_visitors_failures_and_the_odd_one_bar_nobody() {
         let policy = Policy::default();
-        assert!(after(50, 1, &policy).admit(Waiting, secs(10), &policy).is_ok());
-        assert!(after(4, 4, &policy).admit(Waiting, secs(10), &policy).is_ok());
+        assert!(after(50, 1, &policy).admit(Waiting, at(10), &policy).is_ok());
+        assert!(after(4, 4, &policy).admit(Waiting, at(10), &policy).is_ok());
         let mut admission = after(4, 4, &policy);
         admission.answered();
-        admission.failed(visitor(9), &failure(503), 0, secs(10), &policy);
-        assert!(admission.admit(Waiting, secs(10), &policy).is_ok());
+        admission.failed(visitor(9), &failure(503), 0, at(10), &policy);
+        assert!(admission.admit(Waiting, at(10), &policy).is_ok());
     }
 
     #[test]
     fn an_endpoint_that_is_down_gets_one_prober_at_a_time_and_its_success_lets_all_in() {
         let policy = Policy::default();
         let mut admission = after(5, 5, &policy);
-        let refused = admission.admit(Waiting, secs(10), &policy).unwrap_err();
+        let refused = admission.admit(Waiting, at(10), &policy).unwrap_err();
         assert_eq!(refused.retry_in(), Some(secs(1)));
-        let prober = admission.admit(Waiting, secs(11), &policy).unwrap();
-        assert!(admission.admit(Waiting, secs(11), &policy).is_err());
-        admission.failed(visitor(7), &failure(503), 0, secs(12), &policy);
+        let prober = admission.admit(Waiting, at(11), &policy).unwrap();
+        assert!(admission.admit(Waiting, at(11), &policy).is_err());
+        admission.failed(visitor(7), &failure(503), 0, at(12), &policy);
         admission.hand_back(&prober);
-        assert_eq!(admission.admit(Waiting, secs(12), &policy).unwrap_err().retry_in(), Some(secs(2)));
-        let prober = admission.admit(Waiting, secs(14), &policy).unwrap();
+        assert_eq!(admission.admit(Waiting, at(12), &policy).unwrap_err().retry_in(), Some(secs(2)));
+        let prober = admission.admit(Waiting, at(14), &policy).unwrap();
         admission.answered();
         admission.hand_back(&prober);
         for _ in 0..10_000 {
-            let _ = admission.admit(Waiting, secs(14), &policy).unwrap();
+            let _ = admission.admit(Waiting, at(14), &policy).unwrap();
         }
     }
 
@@ -179,9 +190,9 @@ mod tests {
     fn a_prober_that_never_came_back_is_not_waited_for_beyond_a_lease() {
         let policy = Policy::default();
         let mut admission = after(5, 5, &policy);
-        let _lost = admission.admit(Waiting, secs(11), &policy).unwrap();
-        assert!(admission.admit(Waiting, secs(25), &policy).is_err());
-        assert!(admission.admit(Waiting, secs(26), &policy).is_ok());
+        let _lost = admission.admit(Waiting, at(11), &policy).unwrap();
+        assert!(admission.admit(Waiting, at(25), &policy).is_err());
+        assert!(admission.admit(Waiting, at(26), &policy).is_ok());
     }
 
     #[test]
@@ -189,35 +200,48 @@ mod tests {
         let policy = Policy::default();
         let mut admission = Admission::default();
         let asked = failure(429).with_retry_after(Some(secs(30)));
-        admission.failed(visitor(1), &asked, 0, secs(10), &policy);
-        assert_eq!(admission.admit(Waiting, secs(10), &policy).unwrap_err().retry_in(), Some(secs(30)));
+        admission.failed(visitor(1), &asked, 0, at(10), &policy);
+        assert_eq!(admission.admit(Waiting, at(10), &policy).unwrap_err().retry_in(), Some(secs(30)));
         // Others that were under way lengthen nothing.
-        admission.failed(visitor(2), &asked, 0, secs(20), &policy);
-        assert!(admission.admit(Waiting, secs(40), &policy).is_ok());
+        admission.failed(visitor(2), &asked, 0, at(20), &policy);
+        assert!(admission.admit(Waiting, at(40), &policy).is_ok());
+    }
+
+    #[test]
+    fn a_pause_that_the_machine_slept_through_is_over_and_so_is_one_that_a_clock_was_set_back_in() {
+        let policy = Policy::default();
+        for later in [Now { monotonic: secs(10), ..at(41) }, Now { wall: Timestamp::default(), ..at(41) }] {
+            let mut admission = Admission::default();
+            let asked = failure(429).with_retry_after(Some(secs(30)));
+            admission.failed(visitor(1), &asked, 0, at(10), &policy);
+            assert!(admission.admit(Waiting, at(39), &policy).is_err());
+            assert!(admission.admit(Waiting, later, &policy).is_ok());
+        }
     }
 
     #[test]
     fn shoppers_find_out_first_whether_the_endpoint_is_back() {
         let policy = Policy::default();
         let mut admission = after(5, 5, &policy);
-        assert!(admission.admit(Background, secs(11), &policy).is_err());
-        assert!(admission.admit(Background, secs(12), &policy).is_ok(), "where there are none, somebody has to");
+        assert!(admission.admit(Background, at(11), &policy).is_err());
+        assert!(admission.admit(Background, at(12), &policy).is_ok(), "where there are none, somebody has to");
     }
 
     #[test]
     fn renewals_in_the_background_are_bounded_in_number_and_rate_and_shoppers_are_not() {
         let policy = Policy { background_in_flight: 3, background_per_minute: 60, ..Policy::default() };
         let mut admission = Admission::default();
-        let mut passes: Vec<Pass> = (0..3).map(|_| admission.admit(Background, secs(0), &policy).unwrap()).collect();
-        assert!(admission.admit(Background, secs(30), &policy).is_err(), "three are in flight");
+        let mut passes: Vec<Pass> = (0..3).map(|_| admission.admit(Background, at(0), &policy).unwrap()).collect();
+        assert!(admission.admit(Background, at(30), &policy).is_err(), "three are in flight");
         passes.drain(..).for_each(|pass| admission.hand_back(&pass));
         let mut admitted = 0;
         for millisecond in 0..60_000 {
-            if let Ok(pass) = admission.admit(Background, Duration::from_millis(millisecond), &policy) {
+            let moment = Now { wall: Timestamp::default(), monotonic: Duration::from_millis(millisecond) };
+            if let Ok(pass) = admission.admit(Background, moment, &policy) {
                 admission.hand_back(&pass);
                 admitted += 1;
             }
-            let _ = admission.admit(Waiting, Duration::from_millis(millisecond), &policy).unwrap();
+            let _ = admission.admit(Waiting, moment, &policy).unwrap();
         }
         assert!((59..=60).contains(&admitted), "{admitted} in the minute after three at once");
     }
