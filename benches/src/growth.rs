@@ -1,14 +1,18 @@
 //! Stores with more and more visitors, and how long a load takes in them.
 
 use std::{
+    fs,
     path::Path,
+    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::task::JoinSet;
-use wix_visitor_core::{Etag, StoreError, StoreKey, Stored, TokenStore};
+use wix_visitor_core::{Etag, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore};
 use wix_visitor_file::FileOptions;
+use wix_visitor_memory::MemoryStore;
+use wix_visitor_redis::RedisOptions;
 use wix_visitor_sqlite::{SqliteOptions, Synchronous};
 
 use crate::{ROUNDS, site::Random};
@@ -23,6 +27,10 @@ pub enum Kind {
     File,
     /// A database.
     Sqlite,
+    /// This process's memory.
+    Memory,
+    /// A Redis server of its own.
+    Redis,
 }
 
 impl Kind {
@@ -31,6 +39,8 @@ impl Kind {
         match self {
             Self::File => "file",
             Self::Sqlite => "sqlite",
+            Self::Memory => "memory",
+            Self::Redis => "redis",
         }
     }
 }
@@ -40,6 +50,20 @@ impl Kind {
 pub struct Growing {
     store: Arc<dyn TokenStore>,
     len: usize,
+    /// Only for what happens when it is dropped.
+    _server: Option<Server>,
+}
+
+/// Ends with its owner.
+#[derive(Debug)]
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // One that has ended by itself is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Growing {
@@ -49,14 +73,20 @@ impl Growing {
     /// The store's.
     pub async fn new(kind: Kind, path: &Path) -> Result<Self, StoreError> {
         let minute = Duration::from_secs(60);
+        let mut server = None;
         let store: Arc<dyn TokenStore> = match kind {
             Kind::File => Arc::new(FileOptions::new(path).without_sync().timeout(minute).open().await?),
             Kind::Sqlite => {
                 let options = SqliteOptions::new(path).synchronous(Synchronous::Normal).timeout(minute);
                 Arc::new(options.open().await?)
             }
+            Kind::Memory => Arc::new(MemoryStore::new()),
+            Kind::Redis => {
+                server = Some(start(path)?);
+                Arc::new(RedisOptions::unix(path.join("socket")).timeout(minute).connect().await?)
+            }
         };
-        Ok(Self { store, len: 0 })
+        Ok(Self { store, len: 0, _server: server })
     }
 
     /// Adds visitors until there are so many.
@@ -112,6 +142,18 @@ impl Growing {
     }
 }
 
+/// A server that saves nothing, with its socket in this directory.
+fn start(directory: &Path) -> Result<Server, StoreError> {
+    let failed = |e: std::io::Error| {
+        StoreError::new(StoreErrorKind::Misconfigured, "redis", format!("redis-server cannot be started: {e}"))
+    };
+    fs::create_dir_all(directory).map_err(failed)?;
+    let mut command = Command::new("redis-server");
+    command.args(["--port", "0", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--unixsocket"]);
+    let started = command.arg(directory.join("socket")).arg("--dir").arg(directory).stdout(Stdio::null()).spawn();
+    started.map(Server).map_err(failed)
+}
+
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 async fn joined<T: 'static>(writing: &mut JoinSet<Result<T, StoreError>>) -> Result<(), StoreError> {
@@ -147,7 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_grew_holds_the_visitors_that_are_loaded() {
-        for kind in [Kind::File, Kind::Sqlite] {
+        for kind in [Kind::File, Kind::Sqlite, Kind::Memory] {
             let directory = tempfile::tempdir().unwrap();
             let mut store = Growing::new(kind, &directory.path().join("store")).await.unwrap();
             for len in [FEW, 2 * FEW] {

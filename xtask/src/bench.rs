@@ -62,7 +62,10 @@ pub(crate) enum Bench {
 /// Measures what was named, or else what a token costs; notes it in `docs/benchmarks.md`, and fails if a limit is exceeded.
 pub(crate) fn bench(what: Option<&Bench>) -> Result {
     match what {
-        Some(Bench::Growth { most }) => tabled("growth", "wix-visitor-benches", &[], &[&most.to_string()]),
+        Some(Bench::Growth { most }) => {
+            setup::redis()?;
+            tabled("growth", "wix-visitor-benches", &[], &[&most.to_string()])
+        }
         Some(Bench::Crowd { visitors }) => tabled("crowd", "wix-visitor-benches", &[], &[&visitors.to_string()]),
         Some(Bench::Waiters) => {
             setup::redis()?;

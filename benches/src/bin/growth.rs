@@ -14,7 +14,7 @@ const LIMIT: f64 = 2.0;
 async fn main() -> Result<(), Box<dyn Error>> {
     let most: usize = std::env::args().nth(1).ok_or("say how many visitors there are to be at most")?.parse()?;
     println!("| store | visitors | a load | to one among 1,000 | at most | |\n| --- | --- | --- | --- | --- | --- |");
-    for kind in [Kind::File, Kind::Sqlite] {
+    for kind in [Kind::Memory, Kind::File, Kind::Sqlite, Kind::Redis] {
         let directory = tempfile::tempdir()?;
         let mut few = Growing::new(kind, &directory.path().join("few")).await?;
         few.grow(FEW).await?;
