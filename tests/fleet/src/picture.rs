@@ -156,7 +156,7 @@ impl Panel {
                 plotters::style::text_anchor::HPos::Center,
                 plotters::style::text_anchor::VPos::Center,
             ));
-            chart.draw_series([Text::new("the endpoint is down", (middle, top * 0.5), label)])?;
+            chart.draw_series([Text::new("the endpoint is down", (middle, top * 0.57), label)])?;
         }
         chart
             .configure_mesh()
