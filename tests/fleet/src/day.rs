@@ -16,7 +16,7 @@ use crate::scene::{HOUR, Scene, Seconds, opening};
 /// How long the day is.
 pub const DAY: Seconds = 24 * HOUR;
 /// When the average shopper would come to the opening, were there no end to it.
-pub const MEAN_ARRIVAL: Seconds = 10 * 60;
+pub const MEAN_ARRIVAL: Seconds = 5 * 60;
 /// How far apart the calls of a shopper are.
 pub const PAUSE: (Seconds, Seconds) = (60, 9 * 60);
 /// As good as no limit.

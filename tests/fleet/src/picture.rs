@@ -34,7 +34,14 @@ pub fn renewals(day: &Day, file: &Path) -> Drawn {
     };
     let title = format!("{} visitors who all came within the first hour", thousands(day.fleet.visitors.into()));
     let limit = day.fleet.limit();
-    Panel { title, x: ("hours", 0.0..24.0), y: ("renewals per minute", day.none.peak().max(limit)), down: None }.draw(
+    Panel {
+        title,
+        x: ("hours", 0.0..24.0),
+        y: ("renewals per minute", day.none.peak().max(limit)),
+        down: None,
+        legend: SeriesLabelPosition::UpperRight,
+    }
+    .draw(
         file,
         &[
             Line {
@@ -81,6 +88,7 @@ pub fn outage(outage: &Outage, file: &Path) -> Drawn {
         x: ("minutes since the endpoint is back", -75.0..30.0),
         y: ("grants per minute", peak),
         down: Some((after(DOWN.start as usize / 60), after(DOWN.end as usize / 60))),
+        legend: SeriesLabelPosition::UpperLeft,
     }
     .draw(
         file,
@@ -125,12 +133,13 @@ struct Panel {
     y: (&'static str, u64),
     /// When the endpoint is down.
     down: Option<(f64, f64)>,
+    /// Where nothing is drawn.
+    legend: SeriesLabelPosition,
 }
 
 impl Panel {
     fn draw(self, file: &Path, lines: &[Line]) -> Drawn {
-        // Room for the legend above the highest peak.
-        let top = self.y.1 as f64 * 1.15;
+        let top = self.y.1 as f64 * 1.25;
         let ground = SVGBackend::new(file, SIZE).into_drawing_area();
         ground.fill(&WHITE)?;
         let font = |size: u32| TextStyle::from((FONT, size).into_font()).color(&INK);
@@ -138,7 +147,7 @@ impl Panel {
             .caption(&self.title, font(24))
             .margin(14)
             .x_label_area_size(46)
-            .y_label_area_size(74)
+            .y_label_area_size(96)
             .build_cartesian_2d(self.x.1.clone(), 0.0..top)?;
         if let Some((from, until)) = self.down {
             chart.draw_series([Rectangle::new([(from, 0.0), (until, top)], FAINT.mix(0.6).filled())])?;
@@ -147,7 +156,7 @@ impl Panel {
                 plotters::style::text_anchor::HPos::Center,
                 plotters::style::text_anchor::VPos::Center,
             ));
-            chart.draw_series([Text::new("the endpoint is down", (middle, top * 0.5), label)])?;
+            chart.draw_series([Text::new("the endpoint is down", (middle, top * 0.57), label)])?;
         }
         chart
             .configure_mesh()
@@ -182,7 +191,7 @@ impl Panel {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
+            .position(self.legend)
             .legend_area_size(32)
             .margin(12)
             .label_font(font(17))
