@@ -122,14 +122,18 @@ impl StoreFixture for Redis {
                 group.mend().await;
             }
             Servers::Cluster(cluster) => {
-                // On a busy machine a replica takes over before its primary is there again: what it had not got yet is a failover's
-                // loss, not a crash's.
-                cluster.whole().await;
-                for primary in cluster.primaries() {
-                    primary.kill();
-                    primary.start_again().await;
+                for old in cluster.primaries() {
+                    // What a replica has not got yet is a failover's loss, not a crash's; and one that is just being filled anew must
+                    // not be the one that takes over.
+                    cluster.whole().await;
+                    old.kill();
+                    let replaced = || {
+                        let now = cluster.primaries();
+                        now.len() == 3 && now.iter().all(|now| now.port() != old.port())
+                    };
+                    until("a new primary", replaced).await;
+                    cluster.mend().await;
                 }
-                cluster.whole().await;
             }
         }
         Some(self.open().await)

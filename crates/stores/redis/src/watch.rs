@@ -41,7 +41,7 @@ pub(crate) async fn watch(
         return Err(error(StoreErrorKind::Unsupported, message));
     };
     let mut ears = timeout_at(until, subscribed).await.map_err(|_| deaf())?.map_err(failed)?;
-    let mut beats: u64 = 0;
+    let (mut beats, mut listening): (u64, bool) = (0, false);
     loop {
         beats += 1;
         say(link, &live, &own, beats, timeout).await?;
@@ -55,10 +55,11 @@ pub(crate) async fn watch(
             let (from, text) = message?;
             if from == own.as_bytes() {
                 heard |= text == beats.to_string().as_bytes();
-                if heard && beats == 1 {
+                if heard && !std::mem::replace(&mut listening, true) {
                     changes.tell(Change::Listening);
                 }
-            } else if from == channel.as_bytes()
+            } else if listening
+                && from == channel.as_bytes()
                 && let Some(change) = read(prefix, &text)
             {
                 changes.tell(change);
