@@ -15,6 +15,9 @@ use crate::instance::CLIENT_ID;
 /// For how long visitors are minted before the primary is killed.
 const BEFORE: Duration = Duration::from_millis(300);
 
+/// Sentinels begin no second failover before twice their `failover-timeout` has passed.
+const REST: Duration = Duration::from_secs(5);
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
@@ -43,6 +46,7 @@ pub async fn window(waiting: bool, failovers: u32, tell: impl Fn(&Window)) -> Re
     let mut window = Window::default();
     for _ in 0..failovers {
         group.whole().await;
+        tokio::time::sleep(REST).await;
         let (here, there) = (site(&url, &sandbox).await?, site(&url, &sandbox).await?);
         let over = Arc::new(AtomicBool::new(false));
         let minting = tokio::spawn(mint(here.clone(), Arc::clone(&over)));
