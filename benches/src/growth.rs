@@ -149,7 +149,17 @@ fn start(directory: &Path) -> Result<Server, StoreError> {
     };
     fs::create_dir_all(directory).map_err(failed)?;
     let mut command = Command::new("redis-server");
-    command.args(["--port", "0", "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--unixsocket"]);
+    command.args([
+        "--port",
+        "0",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--maxmemory-policy",
+        "noeviction",
+        "--unixsocket",
+    ]);
     let started = command.arg(directory.join("socket")).arg("--dir").arg(directory).stdout(Stdio::null()).spawn();
     started.map(Server).map_err(failed)
 }
