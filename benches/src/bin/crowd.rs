@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     println!("| forgotten though they came again | {} | 0 | {} |", came.forgotten, verdict(came.forgotten == 0));
     println!(
-        "| a hit among the crowd, to one before it | {:.2} | {SLOWER} | {} |",
+        "| a hit after the crowd, to one on a site that had none | {:.2} | {SLOWER} | {} |",
         came.slower,
         verdict(came.slower <= SLOWER)
     );
