@@ -5,6 +5,7 @@
 pub mod ahead_clock;
 pub mod announcing;
 pub mod broken;
+pub mod cart;
 pub mod command;
 pub mod counter;
 pub mod halting;

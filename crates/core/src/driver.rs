@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Entropy};
+use crate::elsewhere::Elsewhere;
 use crate::endpoint::{GrantError, GrantFailure, TokenEndpoint};
 use crate::entry::{Entry, Progress};
 use crate::error::{Error, ErrorKind, StoreError, StoreErrorKind};
@@ -23,7 +24,6 @@ use crate::protocol::reconcile::Held;
 use crate::record::{Lineage, Record, decode, encode};
 use crate::snapshots::Snapshots;
 use crate::store::{Etag, Exchange, Stored, TokenStore};
-use crate::watching::Watching;
 
 /// How much longer than its own deadline an endpoint may take before the flow stops listening.
 const GRACE: Duration = Duration::from_millis(250);
@@ -63,7 +63,7 @@ pub(crate) struct Driver {
     pub(crate) tasks: TaskTracker,
     /// No new grants.
     pub(crate) closing: CancellationToken,
-    pub(crate) watching: Watching,
+    pub(crate) elsewhere: Elsewhere,
     admission: Mutex<Admission>,
     /// Room among what is not in the store yet.
     outbox: Arc<Semaphore>,
@@ -88,7 +88,7 @@ impl Driver {
             setup,
             events: broadcast::Sender::new(EVENTS),
             tasks: TaskTracker::new(),
-            watching: Watching::default(),
+            elsewhere: Elsewhere::default(),
             admission: Mutex::default(),
             outbox: Arc::new(Semaphore::new(outbox)),
             _gone: closing.clone().drop_guard(),

@@ -103,7 +103,8 @@ impl StoreKey {
     }
 
     /// A number that belongs to this key: the same on every instance, evenly spread.
-    pub(crate) fn spread(&self) -> u64 {
+    #[doc(hidden)] // open to checkers and simulations; no promise of stability
+    pub fn spread(&self) -> u64 {
         let digits = self.0.rsplit('/').next().and_then(|hash| hash.get(8..24));
         digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
     }

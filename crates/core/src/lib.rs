@@ -2,6 +2,7 @@
 
 mod clock;
 mod driver;
+mod elsewhere;
 mod endpoint;
 mod entry;
 mod error;
@@ -20,7 +21,6 @@ pub mod store;
 mod tokens;
 mod visitor;
 mod visitors;
-mod watching;
 
 pub use async_trait::async_trait;
 pub use clock::{Clock, Entropy, Now, SystemClock, SystemEntropy, Timestamp};

@@ -322,7 +322,7 @@ impl Visitor {
     #[cold]
     fn look_meanwhile(&self, snapshot: &Snapshot, now: Timestamp) {
         snapshot.needs_no_look(now);
-        if self.driver.may_be_behind(snapshot.held.seen.monotonic) {
+        if !self.driver.elsewhere.covers(snapshot.held.seen.monotonic) {
             // The present token serves, whatever comes of it.
             let _ = self.driver.board(&self.entry, Goal::Look);
         }

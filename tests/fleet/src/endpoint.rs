@@ -4,10 +4,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wix_visitor_core::{ClientId, Grant, GrantError, GrantFailure, GrantReply, Secret, TokenEndpoint, async_trait};
 
 use crate::books::{Books, Pace, Purpose};
-use crate::machine::LeapingClock;
+use crate::machine::millis_since;
 use crate::scene::{LATENCY, LIFETIME, Seconds};
 
 /// Who issues the tokens.
@@ -37,16 +38,16 @@ pub(crate) struct Ledger {
 /// An endpoint. Clones are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
-    clock: LeapingClock,
+    start: Instant,
     down: Range<Seconds>,
     ledger: Arc<Mutex<Ledger>>,
 }
 
 impl Endpoint {
-    pub(crate) fn new(clock: LeapingClock, down: Range<Seconds>) -> Self {
+    pub(crate) fn new(start: Instant, down: Range<Seconds>) -> Self {
         let ill = if down.is_empty() { 0..0 } else { u64::from(down.start) * 1_000..u64::MAX };
         let ledger = Ledger { ill, ..Ledger::default() };
-        Self { clock, down, ledger: Arc::new(Mutex::new(ledger)) }
+        Self { start, down, ledger: Arc::new(Mutex::new(ledger)) }
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -54,7 +55,7 @@ impl Endpoint {
     }
 
     fn answer(&self, grant: &Grant) -> Result<GrantReply, GrantError> {
-        let millis = self.clock.millis();
+        let millis = millis_since(self.start);
         let second = Seconds::try_from(millis / 1_000).unwrap_or(Seconds::MAX);
         let mut ledger = self.ledger();
         let ledger = &mut *ledger;
@@ -131,7 +132,6 @@ impl TokenEndpoint for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::Instant;
 
     fn text(secret: Option<Secret>) -> String {
         secret.map(|secret| secret.expose().to_owned()).unwrap_or_default()
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_refresh_token_is_taken_once_and_names_the_same_identity_for_ever() {
-        let endpoint = Endpoint::new(LeapingClock { start: Instant::now() }, 0..0);
+        let endpoint = Endpoint::new(Instant::now(), 0..0);
         let other = endpoint.answer(&Grant::Anonymous).unwrap();
         let first = endpoint.answer(&Grant::Anonymous).unwrap();
         let spent = Grant::Refresh(first.refresh_token.unwrap());
@@ -152,10 +152,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_told_from_who_does_not_and_nobody_is_answered_while_it_is_down() {
-        let endpoint = Endpoint::new(LeapingClock { start: Instant::now() }, 60..120);
+        let endpoint = Endpoint::new(Instant::now(), 60..120);
         let mut refresh = endpoint.answer(&Grant::Anonymous).unwrap().refresh_token.unwrap();
         for (second, waits) in [(30, true), (130, false), (190, true)] {
-            tokio::time::sleep_until(endpoint.clock.start + Duration::from_secs(second)).await;
+            tokio::time::sleep_until(endpoint.start + Duration::from_secs(second)).await;
             endpoint.ledger().identities[0].waited_for = waits;
             refresh = endpoint.answer(&Grant::Refresh(refresh)).unwrap().refresh_token.unwrap();
             tokio::time::advance(Duration::from_secs(50)).await;

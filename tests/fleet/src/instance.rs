@@ -13,10 +13,11 @@ use wix_visitor_core::{
     Visitors, async_trait,
 };
 use wix_visitor_memory::MemoryStore;
+use wix_visitor_testkit::TestClock;
 
 use crate::books::Books;
 use crate::endpoint::{Endpoint, ISSUER, numbers_in};
-use crate::machine::{LeapingClock, SeededEntropy};
+use crate::machine::{SeededEntropy, millis_since};
 use crate::scene::Scene;
 
 /// Lets a scene happen, and tells what was asked of the endpoint.
@@ -60,7 +61,7 @@ impl TokenStore for TellingStore {
 
 struct Instance<'a> {
     scene: &'a Scene,
-    clock: LeapingClock,
+    start: Instant,
     endpoint: Endpoint,
     visitors: Visitors,
     /// Whose token each shopper got first.
@@ -71,9 +72,10 @@ struct Instance<'a> {
 
 impl<'a> Instance<'a> {
     fn new(scene: &'a Scene) -> Result<Self, Error> {
-        let clock = LeapingClock { start: Instant::now() };
-        let endpoint = Endpoint::new(clock, scene.down.clone());
-        let store = TellingStore(MemoryStore::with_clock(Arc::new(clock)));
+        // Paused, it leaps from one timer to the next.
+        let (start, clock) = (Instant::now(), TestClock::default());
+        let endpoint = Endpoint::new(start, scene.down.clone());
+        let store = TellingStore(MemoryStore::with_clock(Arc::new(clock.clone())));
         let visitors = Visitors::builder(client_id(), endpoint.clone(), store)
             .policy(scene.policy.clone())
             .clock(clock)
@@ -84,7 +86,7 @@ impl<'a> Instance<'a> {
             calls[*arrival as usize].push(shopper);
         }
         let identities = scene.arrivals.iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { scene, clock, endpoint, visitors, identities, calls })
+        Ok(Self { scene, start, endpoint, visitors, identities, calls })
     }
 
     async fn live(&mut self) {
@@ -93,7 +95,7 @@ impl<'a> Instance<'a> {
             if shoppers.is_empty() {
                 continue;
             }
-            sleep_until(self.clock.start + Duration::from_secs(second.into())).await;
+            sleep_until(self.start + Duration::from_secs(second.into())).await;
             for shopper in shoppers {
                 self.call(shopper);
                 let identity = self.identities[shopper as usize].get();
@@ -112,16 +114,16 @@ impl<'a> Instance<'a> {
     fn call(&self, shopper: u32) {
         let visitor = self.visitors.visitor(key(self.scene.seed, shopper));
         let mut call = Box::pin(async move { visitor.authorization().await });
-        let (begun, called) = (self.clock.millis(), Caller::new(self, shopper));
+        let (begun, called) = (millis_since(self.start), Caller::new(self, shopper));
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => called.note(&answer, begun, begun),
             Poll::Pending => {
                 called.waits(true);
-                let clock = self.clock;
+                let start = self.start;
                 tokio::spawn(async move {
                     let answer = call.await;
                     called.waits(false);
-                    called.note(&answer, begun, clock.millis());
+                    called.note(&answer, begun, millis_since(start));
                 });
             }
         }
@@ -154,11 +156,9 @@ pub(crate) fn key(seed: u64, shopper: u32) -> String {
     format!("{seed:016x}-{shopper}")
 }
 
-/// The number by which core spreads this visitor's renewals: a part of the hash in its store key.
+/// The number by which core spreads this visitor's renewals.
 pub(crate) fn spread_of(key: &str) -> u64 {
-    let key = StoreKey::new(ISSUER, &client_id(), &Secret::new(key));
-    let digits = key.as_str().rsplit('/').next().and_then(|hash| hash.get(8..24));
-    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    StoreKey::new(ISSUER, &client_id(), &Secret::new(key)).spread()
 }
 
 /// A shopper who has called.

@@ -36,12 +36,9 @@ use wix_visitor::{
 use wix_visitor_testkit::sandbox::fingerprint;
 use wix_visitor_tests::ahead_clock::AheadClock;
 use wix_visitor_tests::halting::HaltingStore;
-use wix_visitor_tests::{instance::CLIENT_ID, trace};
+use wix_visitor_tests::{cart, instance::CLIENT_ID, trace};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
-
-const CART: &str = "/ecom/v1/carts/current";
-const MUG: &str = "5a4bd0c1-0001-4000-8000-000000000001";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -91,12 +88,8 @@ async fn main() -> Result<()> {
             "stop" => store.stop_at(rest.parse()?),
             "go" => store.go(),
             "ahead" => clock.advance(Duration::from_secs(rest.parse()?)),
-            "add" => {
-                let line = json!({ "catalogReference": { "appId": "stores", "catalogItemId": MUG }, "quantity": 1 });
-                let request = visitor.post(format!("{CART}/add-to-cart")).json(&json!({ "lineItems": [line] }));
-                say(&json!({ "cart": request.send().await?.json::<Value>().await?["cart"]["id"] }));
-            }
-            "cart" => say(&json!({ "cart": visitor.get(CART).send().await?.json::<Value>().await?["cart"]["id"] })),
+            "add" => say(&json!({ "cart": cart::fill(&visitor).await? })),
+            "cart" => say(&json!({ "cart": cart::look(&visitor).await? })),
             "set" => {
                 let (access, refresh) = rest.split_once(' ').ok_or("give two tokens")?;
                 let access = AccessToken::new(access, clock.wall() + Duration::from_secs(4 * 3600));

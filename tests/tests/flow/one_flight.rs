@@ -503,15 +503,19 @@ async fn a_store_that_is_down_is_not_asked_again_by_every_caller_of_a_usable_tok
     assert!((5..=25).contains(&asked), "{asked} operations in 50 s");
 }
 
+/// The visitors of the same site, in another instance with room for so many bytes of them.
+fn with_memory(site: &Instance, bytes: usize) -> Visitors {
+    Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), site.store.clone())
+        .clock(site.clock.clone())
+        .snapshot_bytes(bytes)
+        .build()
+        .unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn memory_is_bounded_but_never_by_what_is_in_use_or_not_saved() {
     let site = Instance::new(Rotation::Single);
-    let visitors =
-        Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), site.store.clone())
-            .clock(site.clock.clone())
-            .snapshot_bytes(1)
-            .build()
-            .unwrap();
+    let visitors = with_memory(&site, 1);
     let (kept, unsaved) = (secret_key("kept"), secret_key("unsaved"));
     let in_use = visitors.visitor(&kept);
     let first = in_use.authorization().await.unwrap();
@@ -574,12 +578,7 @@ async fn a_member_in_a_herd_is_told_together_and_only_once_to_the_endpoint() {
 #[tokio::test(start_paused = true)]
 async fn d2_a_crowd_that_comes_once_is_bounded_in_memory_and_evicts_nobody_who_comes_again() {
     let site = Instance::new(Rotation::Same);
-    let visitors =
-        Visitors::builder(wix_visitor_tests::instance::client_id(), site.endpoint.clone(), site.store.clone())
-            .clock(site.clock.clone())
-            .snapshot_bytes(1 << 20)
-            .build()
-            .unwrap();
+    let visitors = with_memory(&site, 1 << 20);
     let regulars: Vec<String> = (0..100).map(|_| secret_key("regular")).collect();
     for key in regulars.iter().chain(&regulars) {
         visitors.visitor(key).authorization().await.unwrap();

@@ -23,7 +23,8 @@ impl RedisOptions {
     /// password.
     ///
     /// # Errors
-    /// Of the kind *misconfigured*, naming what is known, if the URL is of another kind, or an option is not known, given twice, out of range or out of place; *unsupported*
+    /// Of the kind *misconfigured*, naming what is known, if the URL is of another kind, or an option is not known, given twice, out
+    /// of range or out of place; *unsupported*
     /// for TLS in a build without it. None quotes the URL.
     pub fn from_url(url: &str) -> Result<Self, StoreError> {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| misconfigured(SCHEMES))?;

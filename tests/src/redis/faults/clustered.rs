@@ -16,23 +16,22 @@ const PREFIX: &str = "wix-visitor:";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "their names say it")]
 pub enum Harm {
-    PrimaryKilled,
+    /// At any moment, or at this step of the protocol.
+    PrimaryKilled(Option<Step>),
     PrimaryFrozen,
     SlotsMoved,
     PrimaryDemoted,
-    PrimaryKilledBetweenClaimAndCommit,
-    PrimaryKilledAfterACommit,
 }
 
 impl Harm {
     /// All.
     pub const ALL: [Self; 6] = [
-        Self::PrimaryKilled,
+        Self::PrimaryKilled(None),
         Self::PrimaryFrozen,
         Self::SlotsMoved,
         Self::PrimaryDemoted,
-        Self::PrimaryKilledBetweenClaimAndCommit,
-        Self::PrimaryKilledAfterACommit,
+        Self::PrimaryKilled(Some(Step::BeforeCommit)),
+        Self::PrimaryKilled(Some(Step::AfterCommit)),
     ];
 }
 
@@ -71,12 +70,12 @@ impl Clustered {
 impl Fault for Clustered {
     fn name(&self) -> &'static str {
         match self.harm {
-            Harm::PrimaryKilled => "Cluster: primary killed",
+            Harm::PrimaryKilled(None) => "Cluster: primary killed",
+            Harm::PrimaryKilled(Some(Step::AfterCommit)) => "Cluster: primary killed just after a commit",
+            Harm::PrimaryKilled(Some(_)) => "Cluster: primary killed between a claim and its commit",
             Harm::PrimaryFrozen => "Cluster: primary frozen",
             Harm::SlotsMoved => "Cluster: slots moved",
             Harm::PrimaryDemoted => "Cluster: live primary demoted by an operator",
-            Harm::PrimaryKilledBetweenClaimAndCommit => "Cluster: primary killed between a claim and its commit",
-            Harm::PrimaryKilledAfterACommit => "Cluster: primary killed just after a commit",
         }
     }
 
@@ -90,8 +89,7 @@ impl Fault for Clustered {
 
     fn moment(&self) -> Option<Step> {
         match self.harm {
-            Harm::PrimaryKilledBetweenClaimAndCommit => Some(Step::BeforeCommit),
-            Harm::PrimaryKilledAfterACommit => Some(Step::AfterCommit),
+            Harm::PrimaryKilled(moment) => moment,
             _ => None,
         }
     }
@@ -103,9 +101,7 @@ impl Fault for Clustered {
         let slots = self.slots(busiest);
         *self.harmed.lock().unwrap_or_else(PoisonError::into_inner) = slots.first().map(|slot| (*slot, busiest.port()));
         match self.harm {
-            Harm::PrimaryKilled | Harm::PrimaryKilledBetweenClaimAndCommit | Harm::PrimaryKilledAfterACommit => {
-                busiest.kill()
-            }
+            Harm::PrimaryKilled(_) => busiest.kill(),
             Harm::PrimaryFrozen => busiest.freeze(),
             Harm::PrimaryDemoted => self.cluster.replica_of(busiest).tell(&["CLUSTER", "FAILOVER"]),
             Harm::SlotsMoved => {

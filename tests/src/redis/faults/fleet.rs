@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
-use wix_visitor::{HttpOptions, Site, SiteVisitor};
+use wix_visitor::{HttpOptions, Site};
 use wix_visitor_core::{Authorization, Clock, EventKind, Events, Policy, StoreKey, TokenStore};
 use wix_visitor_redis::{RedisOptions, RedisStore};
 use wix_visitor_testkit::ledger::secret_key;
@@ -14,15 +13,13 @@ use wix_visitor_testkit::sandbox::{Rotation, Sandbox, SandboxOptions};
 
 use super::OPERATION;
 use crate::ahead_clock::AheadClock;
+use crate::cart;
 use crate::halting::{HaltingStore, Step};
 use crate::instance::CLIENT_ID;
 use crate::redis::Patience;
 
 /// How long a refresh token that was redeemed stays good.
 const GRACE: Duration = Duration::from_secs(60);
-
-const CART: &str = "/ecom/v1/carts/current";
-const MUG: &str = "5a4bd0c1-0001-4000-8000-000000000001";
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -109,7 +106,8 @@ impl Fleet {
             let key = secret_key("fleet");
             let visitor = fleet.sites[0].visitor(&key);
             let authorization = visitor.authorization().await.expect("a first token");
-            let (identity, cart) = (fleet.identity(&authorization), fill_cart(&visitor).await.expect("a cart"));
+            let identity = fleet.identity(&authorization);
+            let cart = cart::fill(&visitor).await.expect("a first cart").expect("a cart");
             fleet.members.push(Member { key, used, identity, cart });
         }
         fleet
@@ -208,22 +206,6 @@ pub(super) fn identity(sandbox: &Sandbox, authorization: &Authorization) -> Stri
 async fn stoppable(url: &str, tell: &mpsc::UnboundedSender<StoreKey>) -> HaltingStore {
     let tell = tell.clone();
     HaltingStore::new(open(url).await, move |_, key| drop(tell.send(key.clone())))
-}
-
-/// Puts something into a cart.
-async fn fill_cart(visitor: &SiteVisitor) -> Result<String, String> {
-    let line = json!({ "catalogReference": { "appId": "stores", "catalogItemId": MUG }, "quantity": 1 });
-    let request = visitor.post(format!("{CART}/add-to-cart")).json(&json!({ "lineItems": [line] }));
-    id(request.send().await.map_err(|e| e.to_string())?.json().await.map_err(|e| e.to_string())?)
-}
-
-/// The id of a visitor's cart.
-pub(super) async fn cart(visitor: &SiteVisitor) -> Result<String, String> {
-    id(visitor.get(CART).send().await.map_err(|e| e.to_string())?.json().await.map_err(|e| e.to_string())?)
-}
-
-fn id(answer: Value) -> Result<String, String> {
-    answer["cart"]["id"].as_str().map(str::to_owned).ok_or_else(|| "no cart".to_owned())
 }
 
 async fn site(store: impl TokenStore, sandbox: &Sandbox, clock: &AheadClock, snapshot_bytes: Option<usize>) -> Site {

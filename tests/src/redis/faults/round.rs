@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::Fault;
-use super::fleet::{self, Fleet, open};
+use super::fleet::{Fleet, open};
 use super::tally::{Shared, Tally};
 use super::workers::Workers;
+use crate::cart;
 use crate::redis::Patience;
 
 /// Brings the fault about so many times, and says what came of it. `tell` hears of each round.
@@ -95,7 +96,7 @@ async fn everybody_is_who_they_were(fleet: &Fleet) -> Result<(), String> {
                     return Err("a visitor is another".into());
                 }
             }
-            if fleet::cart(&visitor).await.as_ref() != Ok(&member.cart) {
+            if cart::look(&visitor).await.ok().flatten().as_ref() != Some(&member.cart) {
                 return Err("a visitor has another cart, or none".into());
             }
         }

@@ -14,25 +14,24 @@ use crate::redis::{SentinelGroup, until};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "their names say it")]
 pub enum Harm {
-    PrimaryKilled,
+    /// At any moment, or at this step of the protocol.
+    PrimaryKilled(Option<Step>),
     PrimaryFrozen,
     SentinelFrozen,
     PrimaryKilledAndSentinelFrozen,
     PrimaryDemoted,
-    PrimaryKilledBetweenClaimAndCommit,
-    PrimaryKilledAfterACommit,
 }
 
 impl Harm {
     /// All.
     pub const ALL: [Self; 7] = [
-        Self::PrimaryKilled,
+        Self::PrimaryKilled(None),
         Self::PrimaryFrozen,
         Self::SentinelFrozen,
         Self::PrimaryKilledAndSentinelFrozen,
         Self::PrimaryDemoted,
-        Self::PrimaryKilledBetweenClaimAndCommit,
-        Self::PrimaryKilledAfterACommit,
+        Self::PrimaryKilled(Some(Step::BeforeCommit)),
+        Self::PrimaryKilled(Some(Step::AfterCommit)),
     ];
 }
 
@@ -60,13 +59,13 @@ impl Watched {
 impl Fault for Watched {
     fn name(&self) -> &'static str {
         match self.harm {
-            Harm::PrimaryKilled => "Sentinel: primary killed",
+            Harm::PrimaryKilled(None) => "Sentinel: primary killed",
+            Harm::PrimaryKilled(Some(Step::AfterCommit)) => "Sentinel: primary killed just after a commit",
+            Harm::PrimaryKilled(Some(_)) => "Sentinel: primary killed between a claim and its commit",
             Harm::PrimaryFrozen => "Sentinel: primary frozen, goes on as one of two",
             Harm::SentinelFrozen => "Sentinel: first sentinel frozen, connections cut",
             Harm::PrimaryKilledAndSentinelFrozen => "Sentinel: primary killed, first sentinel frozen",
             Harm::PrimaryDemoted => "Sentinel: live primary demoted by an operator",
-            Harm::PrimaryKilledBetweenClaimAndCommit => "Sentinel: primary killed between a claim and its commit",
-            Harm::PrimaryKilledAfterACommit => "Sentinel: primary killed just after a commit",
         }
     }
 
@@ -80,8 +79,7 @@ impl Fault for Watched {
 
     fn moment(&self) -> Option<Step> {
         match self.harm {
-            Harm::PrimaryKilledBetweenClaimAndCommit => Some(Step::BeforeCommit),
-            Harm::PrimaryKilledAfterACommit => Some(Step::AfterCommit),
+            Harm::PrimaryKilled(moment) => moment,
             _ => None,
         }
     }
@@ -90,9 +88,7 @@ impl Fault for Watched {
         let primary = self.group.primary().expect("a primary");
         *self.port.lock().unwrap_or_else(PoisonError::into_inner) = Some(primary.port());
         match self.harm {
-            Harm::PrimaryKilled | Harm::PrimaryKilledBetweenClaimAndCommit | Harm::PrimaryKilledAfterACommit => {
-                primary.kill()
-            }
+            Harm::PrimaryKilled(_) => primary.kill(),
             Harm::PrimaryFrozen => primary.freeze(),
             Harm::SentinelFrozen => {
                 self.group.sentinels()[0].freeze();
@@ -113,7 +109,7 @@ impl Fault for Watched {
     async fn end(&self) {
         let harmed = self.port.lock().unwrap_or_else(PoisonError::into_inner).take();
         match self.harm {
-            Harm::PrimaryKilled | Harm::PrimaryKilledBetweenClaimAndCommit | Harm::PrimaryKilledAfterACommit => {}
+            Harm::PrimaryKilled(_) => {}
             Harm::PrimaryDemoted => self.replaced(harmed).await,
             Harm::PrimaryFrozen => {
                 self.replaced(harmed).await;

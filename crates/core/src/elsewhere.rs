@@ -26,7 +26,7 @@ const AGAIN_MOST: Duration = Duration::from_secs(30);
 
 /// What one process hears of its store.
 #[derive(Debug, Default)]
-pub(crate) struct Watching {
+pub(crate) struct Elsewhere {
     begun: AtomicBool,
     /// Since when no change has gone by untold, in milliseconds of the monotonic clock and one; 0 while nobody listens.
     since: AtomicU64,
@@ -36,7 +36,7 @@ pub(crate) struct Watching {
 
 type Heard = HashMap<u64, (Weak<Entry>, Etag)>;
 
-impl Watching {
+impl Elsewhere {
     /// Whether all that has happened since this moment would have been heard of.
     pub(crate) fn covers(&self, moment: Duration) -> bool {
         let since = self.since.load(Ordering::Relaxed);
@@ -63,8 +63,10 @@ struct Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         if let Some(driver) = self.driver.upgrade() {
-            driver.watching.listens(None);
-            driver.watching.begun.store(self.for_good, Ordering::Relaxed);
+            driver.elsewhere.listens(None);
+            // Whoever was to look at it may have gone with the same runtime.
+            driver.elsewhere.heard().clear();
+            driver.elsewhere.begun.store(self.for_good, Ordering::Relaxed);
         }
     }
 }
@@ -72,47 +74,48 @@ impl Drop for Listening {
 impl Driver {
     /// Begins to listen, once.
     pub(crate) fn listen(self: &Arc<Self>, runtime: &Handle) {
-        if !self.watching.begun.swap(true, Ordering::Relaxed) {
-            let (weak, store, clock) = (Arc::downgrade(self), Arc::clone(&self.store), Arc::clone(&self.clock));
-            let (site, closing) = (self.client_id.clone(), self.closing.clone());
-            // It keeps no site alive: with its last handle the listening ends.
-            runtime.spawn(closing.clone().run_until_cancelled_owned(async move {
-                let mut listening = Listening { driver: Weak::clone(&weak), for_good: false };
-                clock.sleep(BEGIN).await;
-                let mut pause = AGAIN_FIRST;
-                loop {
-                    let hearer = Weak::clone(&weak);
-                    let changes = Changes::new(move |change| {
-                        if let Some(driver) = hearer.upgrade() {
-                            driver.hear(change);
-                        }
-                    });
-                    let Err(error) = store.watch(&site, &changes).await;
-                    let Some(driver) = weak.upgrade() else { return };
-                    if driver.watching.since.swap(0, Ordering::Relaxed) != 0 {
-                        pause = AGAIN_FIRST;
-                    }
-                    drop(driver);
-                    if error.kind() == StoreErrorKind::Unsupported {
-                        tracing::debug!(%error, "visitors in use are looked up every few seconds");
-                        listening.for_good = true;
-                        return;
-                    }
-                    tracing::warn!(%error, "the store's changes are not heard; visitors in use are looked up meanwhile");
-                    clock.sleep(pause).await;
-                    pause = (pause * 2).min(AGAIN_MOST);
-                }
-            }));
+        if self.elsewhere.begun.swap(true, Ordering::Relaxed) {
+            return;
         }
+        let (weak, store, clock) = (Arc::downgrade(self), Arc::clone(&self.store), Arc::clone(&self.clock));
+        let site = self.client_id.clone();
+        // It keeps no site alive: with its last handle the listening ends.
+        runtime.spawn(self.closing.clone().run_until_cancelled_owned(async move {
+            let mut listening = Listening { driver: Weak::clone(&weak), for_good: false };
+            let hearer = Weak::clone(&weak);
+            let changes = Changes::new(move |change| {
+                if let Some(driver) = hearer.upgrade() {
+                    driver.hear(change);
+                }
+            });
+            clock.sleep(BEGIN).await;
+            let mut pause = AGAIN_FIRST;
+            loop {
+                let Err(error) = store.watch(&site, &changes).await;
+                let Some(driver) = weak.upgrade() else { return };
+                if driver.elsewhere.since.swap(0, Ordering::Relaxed) != 0 {
+                    pause = AGAIN_FIRST;
+                }
+                drop(driver);
+                if error.kind() == StoreErrorKind::Unsupported {
+                    tracing::debug!(%error, "visitors in use are looked up every few seconds");
+                    listening.for_good = true;
+                    return;
+                }
+                tracing::warn!(%error, "the store's changes are not heard; visitors in use are looked up meanwhile");
+                clock.sleep(pause).await;
+                pause = (pause * 2).min(AGAIN_MOST);
+            }
+        }));
     }
 
     fn hear(self: &Arc<Self>, change: Change) {
         let (key, etag) = match change {
-            Change::Listening => return self.watching.listens(Some(self.clock.monotonic())),
+            Change::Listening => return self.elsewhere.listens(Some(self.clock.monotonic())),
             Change::Written { key, etag } => (key, etag),
         };
         let Some(entry) = self.snapshots.by_key(&key) else { return };
-        let mut heard = self.watching.heard();
+        let mut heard = self.elsewhere.heard();
         if entry.etag() == Some(etag) {
             // Our own doing, and so was what came before it; or it has been seen.
             heard.remove(&entry.spread);
@@ -136,26 +139,20 @@ impl Driver {
 
     /// Looks at all that was heard of and is not known yet.
     async fn look_at_all(self: Arc<Self>) {
-        let heard = std::mem::take(&mut *self.watching.heard());
+        let heard = std::mem::take(&mut *self.elsewhere.heard());
         let at_once = Arc::new(Semaphore::new(LOOKS));
         for (entry, etag) in heard.into_values() {
             let Some(entry) = entry.upgrade() else { continue };
             // A flight under way ends with what the store shows.
-            let known = entry.etag().is_none_or(|own| own == etag) || entry.state().flight.is_some();
-            let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
-            if known {
+            if entry.etag().is_none_or(|own| own == etag) || entry.state().flight.is_some() {
                 continue;
             }
+            let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
             let Ok(mut flight) = self.board(&entry, Goal::Look) else { continue };
             tokio::spawn(async move {
                 let _ = flight.progress.wait_for(Option::is_some).await;
                 drop(turn);
             });
         }
-    }
-
-    /// Whether what this process holds since then may have been changed elsewhere without its knowing.
-    pub(crate) fn may_be_behind(&self, seen: Duration) -> bool {
-        !self.watching.covers(seen)
     }
 }
