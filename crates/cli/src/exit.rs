@@ -140,6 +140,7 @@ impl From<Error> for Failure {
             ErrorKind::Store => (Exit::Store, "store"),
             ErrorKind::MemberSessionEnded => (Exit::MemberSessionEnded, "member_session_ended"),
             ErrorKind::VisitorLost => (Exit::Other, "visitor_lost"),
+            ErrorKind::Retired => (Exit::Other, "retired"),
             ErrorKind::ShuttingDown => (Exit::Other, "shutting_down"),
             ErrorKind::NoRuntime => (Exit::Other, "no_runtime"),
             _ => (Exit::Other, "other"),
@@ -217,6 +218,7 @@ mod tests {
             (ErrorKind::Store, 5),
             (ErrorKind::MemberSessionEnded, 6),
             (ErrorKind::VisitorLost, 1),
+            (ErrorKind::Retired, 1),
             (ErrorKind::ShuttingDown, 1),
             (ErrorKind::NoRuntime, 1),
         ] {

@@ -19,7 +19,7 @@ use crate::key::ClientId;
 use crate::policy::Policy;
 use crate::protocol::admission::{Admission, Pass, Purpose};
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
-use crate::protocol::intent::{Intent, intended, stems_from};
+use crate::protocol::intent::{Intent, intended, permitted, stems_from};
 use crate::protocol::reconcile::Held;
 use crate::record::{Lineage, Record, decode, encode};
 use crate::snapshots::Snapshots;
@@ -405,8 +405,8 @@ impl Driver {
         }));
     }
 
-    /// Does what the application wants, over whatever stands there. Detached, like a flight.
-    pub(crate) async fn change(self: &Arc<Self>, entry: &Arc<Entry>, intent: Intent) -> Result<(), Error> {
+    /// Does what the application wants, over whatever stands there; whether that was permitted. Detached, like a flight.
+    pub(crate) async fn change(self: &Arc<Self>, entry: &Arc<Entry>, intent: Intent) -> Result<bool, Error> {
         let runtime = runtime()?;
         self.listen(&runtime);
         let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
@@ -423,7 +423,7 @@ impl Driver {
         }
     }
 
-    async fn impose(&self, entry: &Entry, intent: &Intent) -> Result<(), Error> {
+    async fn impose(&self, entry: &Entry, intent: &Intent) -> Result<bool, Error> {
         let lineage = Lineage(self.entropy.draw());
         let mut expected = None;
         let mut standing = None;
@@ -439,6 +439,9 @@ impl Driver {
         loop {
             let held = entry.held().map(|held| held.record);
             let now = self.clock.now();
+            if !permitted(intent, standing.as_ref(), held.as_ref()) {
+                return Ok(false);
+            }
             let record = intended(intent, standing.as_ref(), held.as_ref(), lineage, now.wall, &self.policy);
             let new = Seen { etag: Etag::from_bits(self.entropy.draw()), record };
             let swap = Swap { expected, new, precious: true, claims: false };
@@ -454,7 +457,7 @@ impl Driver {
                         // An earlier try was applied without a word, and somebody went on from there: to write it again would
                         // undo that, and put a spent refresh token back.
                         entry.impose(Held { record, etag: Some(etag), seen: now }, &self.policy);
-                        return Ok(());
+                        return Ok(true);
                     }
                     (expected, standing) = (Some(etag), Some(record));
                 }
@@ -462,7 +465,7 @@ impl Driver {
                 None => {
                     let Seen { etag, record } = swap.new;
                     entry.impose(Held { record, etag: Some(etag), seen: now }, &self.policy);
-                    return Ok(());
+                    return Ok(true);
                 }
             }
             if self.clock.monotonic().saturating_sub(start) > self.policy.lease {

@@ -142,6 +142,8 @@ pub enum ErrorKind {
     MemberSessionEnded,
     /// The visitor's tokens were refused, and the policy says not to replace it by a new one.
     VisitorLost,
+    /// The visitor was [retired](crate::Visitor::retire): nothing is minted under its key any more.
+    Retired,
     /// The site was shut down; no new grant is started.
     ShuttingDown,
     /// There is no tokio runtime to run on. It needs one with its timer on: tokio itself panics without.

@@ -102,6 +102,8 @@ pub enum Standing {
     Empty,
     /// A tombstone: forgotten on purpose.
     Forgotten(Lineage),
+    /// A tombstone that nothing is minted over, and since when it stands.
+    Retired(Lineage, Timestamp),
     /// A visitor's or member's tokens.
     Held(Chain),
 }
@@ -204,7 +206,9 @@ impl Record {
     pub fn version(&self) -> Option<Version> {
         match &self.standing {
             Standing::Empty => None,
-            Standing::Forgotten(lineage) => Some(Version { lineage: *lineage, generation: 0 }),
+            Standing::Forgotten(lineage) | Standing::Retired(lineage, _) => {
+                Some(Version { lineage: *lineage, generation: 0 })
+            }
             Standing::Held(chain) => Some(Version { lineage: chain.lineage, generation: chain.generation }),
         }
     }
@@ -219,7 +223,15 @@ impl Record {
 
     /// Whether it says "forgotten on purpose".
     pub fn is_tombstone(&self) -> bool {
-        matches!(self.standing, Standing::Forgotten(_))
+        matches!(self.standing, Standing::Forgotten(_) | Standing::Retired(..))
+    }
+
+    /// Since when nothing may be minted here any more.
+    pub fn retired(&self) -> Option<Timestamp> {
+        match self.standing {
+            Standing::Retired(_, since) => Some(since),
+            _ => None,
+        }
     }
 
     /// The same record under this claim, or under none.
@@ -317,6 +329,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     forgotten: Option<Lineage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    retired: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<WireChain>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim: Option<Nonce>,
@@ -375,9 +389,10 @@ fn corrupt(why: impl fmt::Display) -> StoreError {
 
 /// The record as bytes for a store.
 pub fn encode(record: &Record) -> Vec<u8> {
-    let (tokens, forgotten, chain) = match &record.standing {
-        Standing::Empty => (None, None, None),
-        Standing::Forgotten(lineage) => (None, Some(*lineage), None),
+    let (tokens, forgotten, retired, chain) = match &record.standing {
+        Standing::Empty => (None, None, None, None),
+        Standing::Forgotten(lineage) => (None, Some(*lineage), None, None),
+        Standing::Retired(lineage, since) => (None, Some(*lineage), Some(*since), None),
         Standing::Held(chain) => {
             let aside = |a: &Alternate| WireAlternate { value: a.value.expose().to_owned(), generation: a.generation };
             let wire = WireChain {
@@ -391,7 +406,7 @@ pub fn encode(record: &Record) -> Vec<u8> {
                 spent: chain.spent.clone(),
                 doubt: chain.doubt,
             };
-            (Some(chain.tokens.clone()), None, Some(wire))
+            (Some(chain.tokens.clone()), None, None, Some(wire))
         }
     };
     let trouble = record.trouble.as_ref().map(|trouble| WireTrouble {
@@ -406,7 +421,8 @@ pub fn encode(record: &Record) -> Vec<u8> {
         .to_owned(),
         message: trouble.message.clone(),
     });
-    let wire = Wire { format: FORMAT, epoch: record.epoch, tokens, forgotten, chain, claim: record.claim, trouble };
+    let wire =
+        Wire { format: FORMAT, epoch: record.epoch, tokens, forgotten, retired, chain, claim: record.claim, trouble };
     // Fixed names, numbers and strings: nothing that JSON cannot say, so neither step can fail.
     let text = serde_json::to_string(&wire).unwrap_or_default();
     format!("{{\"checksum\":\"{}\",\"record\":{text}}}", checksum(&text)).into_bytes()
@@ -434,10 +450,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record, StoreError> {
         return Err(StoreError::new(StoreErrorKind::Unsupported, "record", message));
     }
     let wire: Wire = serde_json::from_str(text).map_err(at)?;
-    let standing = match (wire.tokens, wire.chain, wire.forgotten) {
-        (None, None, None) => Standing::Empty,
-        (None, None, Some(lineage)) => Standing::Forgotten(lineage),
-        (Some(tokens), Some(chain), None) => Standing::Held(Chain {
+    let standing = match (wire.tokens, wire.chain, wire.forgotten, wire.retired) {
+        (None, None, None, None) => Standing::Empty,
+        (None, None, Some(lineage), None) => Standing::Forgotten(lineage),
+        (None, None, Some(lineage), Some(since)) => Standing::Retired(lineage, since),
+        (Some(tokens), Some(chain), None, None) => Standing::Held(Chain {
             lineage: chain.lineage,
             generation: chain.generation,
             replaces: chain.replaces,
@@ -510,7 +527,9 @@ mod tests {
     #[test]
     fn every_kind_of_record_comes_back_as_it_was() {
         let tombstone = Record { epoch: 9, standing: Standing::Forgotten(Lineage(5)), ..Record::default() };
-        for record in [Record::default(), tombstone, full()] {
+        let standing = Standing::Retired(Lineage(6), Timestamp::from_millis(1_767_225_600_123));
+        let retired = Record { epoch: 2, standing, ..Record::default() };
+        for record in [Record::default(), tombstone, retired, full()] {
             assert_eq!(decode(&encode(&record)).unwrap(), record);
         }
     }

@@ -218,7 +218,7 @@ impl Visitor {
                 );
             }
         }
-        self.driver.change(&self.entry, Intent::Set(tokens)).await
+        self.driver.change(&self.entry, Intent::Set(tokens)).await.map(drop)
     }
 
     /// Whether these are a signed-in member's tokens. Mints nothing.
@@ -236,7 +236,34 @@ impl Visitor {
     /// [`ErrorKind::Store`] if that could not be saved: nothing has changed then, unless the kind is *unknown*.
     pub async fn forget(&self) -> Result<(), Error> {
         self.check()?;
-        self.driver.change(&self.entry, Intent::Forget).await
+        self.driver.change(&self.entry, Intent::Forget).await.map(drop)
+    }
+
+    /// Forgets this visitor for good: nothing is ever minted under its key again, as long as the policy keeps tombstones. For a
+    /// session id that was replaced, so that a request still under way with the old one cannot bring it back to life.
+    ///
+    /// # Errors
+    /// As [`forget`](Self::forget). A call that needs a token of a retired visitor gets [`ErrorKind::Retired`].
+    pub async fn retire(&self) -> Result<(), Error> {
+        self.check()?;
+        self.driver.change(&self.entry, Intent::Retire).await.map(drop)
+    }
+
+    /// [Retires](Self::retire) this visitor if it has no tokens and nobody is about to mint them; whether that was so.
+    ///
+    /// # Errors
+    /// As [`forget`](Self::forget).
+    pub async fn retire_unused(&self) -> Result<bool, Error> {
+        self.check()?;
+        self.driver.change(&self.entry, Intent::RetireUnused).await
+    }
+
+    /// Since when this visitor is [retired](Self::retire), if it is: from memory, or else from the store.
+    ///
+    /// # Errors
+    /// As [`tokens`](Self::tokens).
+    pub async fn retired(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.record().await?.and_then(|record| record.retired()))
     }
 
     /// What is known of this visitor, read from the store.

@@ -91,6 +91,8 @@ fn any_record() -> impl Strategy<Value = Record> {
     let standing = prop_oneof![
         Just(Standing::Empty),
         any::<u128>().prop_map(|lineage| Standing::Forgotten(Lineage(lineage))),
+        any::<(u128, i64)>()
+            .prop_map(|(lineage, since)| Standing::Retired(Lineage(lineage), Timestamp::from_millis(since))),
         any_chain().prop_map(Standing::Held),
     ];
     let kind =
@@ -114,7 +116,7 @@ fn related(mut record: Record) -> Record {
     record.epoch %= 3;
     match &mut record.standing {
         Standing::Empty => {}
-        Standing::Forgotten(lineage) => lineage.0 %= 3,
+        Standing::Forgotten(lineage) | Standing::Retired(lineage, _) => lineage.0 %= 3,
         Standing::Held(chain) => {
             (chain.lineage.0, chain.generation) = (chain.lineage.0 % 3, chain.generation % 4);
             chain.began = NOW - Duration::from_millis(chain.lifetime.as_millis() as u64 % 7_200_000);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wix_visitor_core::{Role, Secret};
+use wix_visitor_core::{ErrorKind, Role, Secret};
 use wix_visitor_testkit::Rotation;
 use wix_visitor_tests::instance::{Instance, secs};
 
@@ -11,6 +11,7 @@ enum Change {
     SignIn,
     SignOut,
     Forget,
+    Retire,
 }
 
 /// Where the flight is held while the application changes its mind.
@@ -52,6 +53,10 @@ async fn interrupted(site: &Instance, other: &Instance, step: Step, change: Chan
                 chooser.visitor().forget().await.unwrap();
                 (None, None)
             }
+            Change::Retire => {
+                chooser.visitor().retire().await.unwrap();
+                (None, None)
+            }
         }
     });
     tokio::task::yield_now().await;
@@ -72,7 +77,7 @@ async fn c9_the_later_intent_wins_at_every_step_of_a_renewal_and_of_a_mint() {
         for renewal in [true, false] {
             for elsewhere in [true, false] {
                 for step in STEPS {
-                    for change in [Change::SignIn, Change::SignOut, Change::Forget] {
+                    for change in [Change::SignIn, Change::SignOut, Change::Forget, Change::Retire] {
                         let case = format!("{rotation:?} renewal={renewal} elsewhere={elsewhere} {step:?} {change:?}");
                         one_case(rotation, renewal, elsewhere, step, change, &case).await;
                     }
@@ -107,6 +112,10 @@ async fn one_case(rotation: Rotation, renewal: bool, elsewhere: bool, step: Step
                 assert_eq!(tokens.refresh.as_ref().map(|refresh| &refresh.value), refresh.as_ref(), "{case}");
                 assert_eq!(instance.who().await.unwrap(), identity, "{case}");
             }
+            None if matches!(change, Change::Retire) => {
+                assert_eq!(instance.who().await.unwrap_err().kind(), ErrorKind::Retired, "{case}");
+                assert!(instance.visitor().retired().await.unwrap().is_some(), "{case}");
+            }
             None => {
                 let who = instance.who().await.unwrap();
                 assert_ne!(Some(who), old, "{case}: the forgotten came back");
@@ -115,6 +124,44 @@ async fn one_case(rotation: Rotation, renewal: bool, elsewhere: bool, step: Step
         }
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{case}: {seen:?}");
+    // A mint that was under way when the visitor was retired came to nothing; no other was sent.
+    let minted = usize::from(renewal) + usize::from(!renewal && matches!(step, Step::Grant));
+    if matches!(change, Change::Retire) && !matches!(step, Step::Store(_)) {
+        assert_eq!(site.endpoint.mints(), minted, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retired_visitor_mints_nothing_on_any_instance_and_a_visitor_in_use_is_not_retired_as_unused() {
+    let site = Instance::new(Rotation::Same);
+    site.who().await.unwrap();
+    assert!(!site.visitor().retire_unused().await.unwrap());
+    assert!(!site.another().visitor().retire_unused().await.unwrap());
+    site.who().await.unwrap();
+    site.another().visitor().retire().await.unwrap();
+    site.expire().await;
+    for instance in [site.clone(), site.another()] {
+        assert_eq!(instance.who().await.unwrap_err().kind(), ErrorKind::Retired);
+        let rejected = instance.visitor().renew_if("rejected").await;
+        assert_eq!(rejected.unwrap_err().kind(), ErrorKind::Retired);
+        instance.visitor().forget().await.unwrap();
+        assert_eq!(instance.who().await.unwrap_err().kind(), ErrorKind::Retired, "forgotten, and still retired");
+    }
+    assert_eq!(site.endpoint.mints(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_visitor_that_somebody_is_about_to_mint_is_not_retired_as_unused() {
+    let site = Instance::new(Rotation::Same);
+    site.endpoint.close();
+    let call = site.ask();
+    site.endpoint.arrived().await;
+    assert!(!site.another().visitor().retire_unused().await.unwrap());
+    site.endpoint.open();
+    call.await.unwrap().unwrap();
+    let unused = Instance::new(Rotation::Same);
+    assert!(unused.visitor().retire_unused().await.unwrap());
+    assert_eq!(unused.another().who().await.unwrap_err().kind(), ErrorKind::Retired);
 }
 
 #[tokio::test(start_paused = true)]

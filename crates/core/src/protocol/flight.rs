@@ -420,7 +420,7 @@ impl Turn<'_> {
         let (lost, replaced) = match theirs.map(|theirs| (theirs, &theirs.standing)) {
             // The store lost it too long ago for it to be put back.
             None | Some((_, Standing::Empty)) => (true, false),
-            Some((_, Standing::Forgotten(_))) => (false, false),
+            Some((_, Standing::Forgotten(_) | Standing::Retired(..))) => (false, false),
             Some((theirs, Standing::Held(chain))) => {
                 let silent = chain.replaces.is_none_or(|replaced| replaced.lineage != mine.lineage);
                 (silent && mine.lineage != chain.lineage && held.record.epoch == theirs.epoch, true)
@@ -508,6 +508,10 @@ impl Turn<'_> {
         let waited_for = matches!(self.flight.goal, Goal::Serve | Goal::Replace(_));
         let Some(chain) = record.chain() else {
             return match self.flight.goal {
+                Goal::Serve | Goal::Replace(_) if record.retired().is_some() => Err(Error::new(
+                    ErrorKind::Retired,
+                    "this visitor was retired, by a sign-in or sign-out: nothing is minted under its key any more",
+                )),
                 Goal::Serve => Ok(Some(Grant::Anonymous)),
                 Goal::Replace(_) => Err(Error::new(
                     ErrorKind::InvalidInput,

@@ -13,6 +13,16 @@ pub enum Intent {
     Set(Tokens),
     /// No tokens, and none of the old ones ever again.
     Forget,
+    /// The same, and nobody new in their place.
+    Retire,
+    /// That, where nobody is and nobody is about to be.
+    RetireUnused,
+}
+
+/// Whether this may be done over what stands there and what this process holds.
+pub fn permitted(intent: &Intent, standing: Option<&Record>, held: Option<&Record>) -> bool {
+    let used = |record: &Record| record.chain().is_some() || record.claim.is_some();
+    !matches!(intent, Intent::RetireUnused) || !standing.into_iter().chain(held).any(used)
 }
 
 /// The record that says so. Its epoch is above that of the store and of this process, whichever is higher, so that no flight
@@ -26,9 +36,13 @@ pub fn intended(
     policy: &Policy,
 ) -> Record {
     let epoch = standing.into_iter().chain(held).map(|record| record.epoch).max().unwrap_or(0).saturating_add(1);
-    let standing = match intent {
-        Intent::Forget => Standing::Forgotten(lineage),
-        Intent::Set(tokens) => Standing::Held(Chain {
+    let retired = standing.into_iter().chain(held).find_map(Record::retired);
+    let standing = match (intent, retired) {
+        (Intent::Forget, None) => Standing::Forgotten(lineage),
+        (Intent::Forget | Intent::Retire | Intent::RetireUnused, since) => {
+            Standing::Retired(lineage, since.unwrap_or(now))
+        }
+        (Intent::Set(tokens), _) => Standing::Held(Chain {
             lineage,
             generation: 0,
             replaces: None,
@@ -69,5 +83,29 @@ mod tests {
         let chain = signed_in.chain().unwrap();
         assert_eq!((chain.lineage, chain.generation, chain.alternates.len()), (Lineage(9), 0, 0));
         assert_eq!(intend(Intent::Forget, None, None).epoch, 1);
+    }
+
+    #[test]
+    fn what_is_retired_stays_so_whoever_forgets_it_once_more_and_only_tokens_take_its_place() {
+        let intend = |intent: &Intent, standing: &Record| {
+            intended(intent, Some(standing), None, Lineage(9), Timestamp::from_secs(50), &Policy::default())
+        };
+        let retired = Record { standing: Standing::Retired(Lineage(3), Timestamp::from_secs(10)), ..Record::default() };
+        for intent in [Intent::Forget, Intent::Retire] {
+            assert_eq!(intend(&intent, &retired).retired(), Some(Timestamp::from_secs(10)));
+        }
+        assert_eq!(intend(&Intent::Retire, &record(1, 4)).retired(), Some(Timestamp::from_secs(50)));
+        let tokens = record(2, 0).chain().unwrap().tokens.clone();
+        assert_eq!(intend(&Intent::Set(tokens), &retired).retired(), None);
+    }
+
+    #[test]
+    fn only_what_nobody_uses_or_is_about_to_use_is_unused() {
+        let unused = |standing: Option<&Record>| permitted(&Intent::RetireUnused, standing, None);
+        assert!(unused(None) && unused(Some(&forgotten(5, 3))) && unused(Some(&Record::default())));
+        let about_to = Record::default().claimed(Some(crate::record::Nonce(1)));
+        assert!(!unused(Some(&about_to)) && !unused(Some(&record(1, 0))));
+        assert!(!permitted(&Intent::RetireUnused, None, Some(&record(1, 0))), "minted, and not in the store yet");
+        assert!(permitted(&Intent::Retire, Some(&record(1, 0)), None));
     }
 }

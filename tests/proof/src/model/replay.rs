@@ -56,7 +56,7 @@ fn told(record: &Record) -> String {
     let trouble = if record.trouble.is_some() { " trouble" } else { "" };
     let standing = match &record.standing {
         Standing::Empty => "empty".to_owned(),
-        Standing::Forgotten(lineage) => format!("tombstone L{}", lineage.0 >> 64),
+        Standing::Forgotten(lineage) | Standing::Retired(lineage, _) => format!("tombstone L{}", lineage.0 >> 64),
         Standing::Held(chain) => {
             let main = chain.tokens.refresh.as_ref().map_or("none", |token| token.value.expose());
             let refused = if chain.refused { "(refused)" } else { "" };

@@ -25,6 +25,7 @@ pub struct Machine {
     seed: u64,
     start: Instant,
     began: Millis,
+    leaving: AtomicBool,
     dead: AtomicBool,
     death: Notify,
     still_until: AtomicU64,
@@ -47,6 +48,7 @@ impl Machine {
             seed,
             start,
             began: 0,
+            leaving: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             death: Notify::new(),
             still_until: AtomicU64::new(0),
@@ -67,6 +69,16 @@ impl Machine {
     /// Whether it has ended.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Marks it as one that is about to end.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is about to end, or has.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed) || self.is_dead()
     }
 
     /// Ends it.

@@ -14,7 +14,7 @@ pub fn record(record: &Record) -> String {
     let trouble = if record.trouble.is_some() { ", pausing" } else { "" };
     let standing = match &record.standing {
         Standing::Empty => "empty".to_owned(),
-        Standing::Forgotten(_) => "tombstone".to_owned(),
+        Standing::Forgotten(_) | Standing::Retired(..) => "tombstone".to_owned(),
         Standing::Held(chain) => {
             let main = chain.tokens.refresh.as_ref().map_or_else(|| "none".to_owned(), |main| token(&main.value));
             let refused = if chain.refused { " (refused)" } else { "" };

@@ -52,6 +52,7 @@ impl World {
             if world.knows_alone(machine) {
                 return;
             }
+            machine.leave();
             while let Err(error) = station.visitors.shutdown().await {
                 world.search(|| format!("{error:?} {error}"), "a shutdown's error");
             }

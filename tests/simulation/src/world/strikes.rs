@@ -105,14 +105,14 @@ impl World {
     }
 
     /// Whether the tables promise something after these are lost. They do not where one is a visitor that is new, of whom nobody
-    /// else knows, nor where two things are that the application did, or one of which no live process was told.
+    /// else knows, nor where two things are that the application did, or one that no process was told of which goes on living.
     fn may_lose(&self, state: &State, visitor: usize, lost: &[Lost]) -> bool {
         if self.plan.campaign == Campaign::Rest {
             return true;
         }
         let lives = |(node, life): (usize, u64)| {
             let station = state.stations.get(node).and_then(Option::as_ref);
-            station.is_some_and(|station: &Station| station.machine.life == life && !station.machine.is_dead())
+            station.is_some_and(|station: &Station| station.machine.life == life && !station.machine.is_leaving())
         };
         match lost {
             [] => true,
