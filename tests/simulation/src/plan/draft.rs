@@ -136,6 +136,9 @@ impl Draft<'_> {
         }
         self.costly_of_all(&menu, &mut episode);
         self.disturbances(&menu, &mut episode);
+        // Who wakes in the middle of the calm has the pauses of the endpoint still before it.
+        let stills = episode.disturbances.iter().filter(|one| matches!(one.fault, Fault::Pause | Fault::Sleep));
+        episode.ends = stills.map(|one| one.at + one.span + rest).fold(episode.ends, Millis::max);
         episode
     }
 
