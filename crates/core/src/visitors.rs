@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
+use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy, Timestamp};
 use crate::driver::{Driver, Setup, runtime};
 use crate::endpoint::TokenEndpoint;
 use crate::error::{Error, ErrorKind};
@@ -66,6 +66,11 @@ impl Visitors {
     /// Who issues the tokens.
     pub fn issuer(&self) -> &str {
         self.driver.endpoint.issuer()
+    }
+
+    /// The time, by this site's clock.
+    pub fn now(&self) -> Timestamp {
+        self.driver.clock.wall()
     }
 
     /// The numbers of the flow.

@@ -51,6 +51,11 @@ impl Site {
         SiteVisitor { visitor: self.visitors.visitor(key), api: Arc::clone(&self.api) }
     }
 
+    /// This visitor of the site, who can call Wix APIs: for one that was handed out by something else, as a web session does.
+    pub fn as_visitor(&self, visitor: &Visitor) -> SiteVisitor {
+        SiteVisitor { visitor: visitor.clone(), api: Arc::clone(&self.api) }
+    }
+
     /// The visitors without the API calls.
     pub fn visitors(&self) -> &Visitors {
         &self.visitors

@@ -108,6 +108,9 @@ pub use wix_visitor_memory::MemoryStore;
 pub use wix_visitor_redis::{RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use wix_visitor_sqlite::{SqliteOptions, SqliteStore, Synchronous};
+/// Sessions in a web server: a browser is a visitor, by a cookie.
+#[cfg(feature = "web")]
+pub use wix_visitor_web as web;
 
 #[cfg(all(doctest, feature = "http", feature = "sqlite"))]
 #[doc = include_str!("../../../README.md")]

@@ -1,0 +1,144 @@
+//! What a request tells of where it comes from.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, Method, request};
+
+/// Where a request comes from, as far as its browser tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// Another site made the browser send it.
+    pub(crate) cross_site: bool,
+    /// The browser may have a session cookie that it did not send along: `SameSite=Lax` keeps it from what other sites start, but
+    /// for a link that is followed.
+    pub(crate) cookie_withheld: bool,
+    /// The server was addressed as this very machine.
+    pub(crate) loopback: bool,
+}
+
+impl Arrival {
+    pub(crate) fn of(request: &request::Parts) -> Self {
+        let cross_site = is_cross_site(request);
+        let text = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let followed = matches!(request.method, Method::GET | Method::HEAD)
+            && text("sec-fetch-mode") == Some("navigate")
+            && text("sec-fetch-dest") == Some("document");
+        let loopback = host(request).is_some_and(|host| is_loopback(&host));
+        Self { cross_site, cookie_withheld: cross_site && !followed, loopback }
+    }
+}
+
+fn is_cross_site(request: &request::Parts) -> bool {
+    match request.headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
+        Some(site) => site == b"cross-site",
+        // Of a browser that does not tell: where it names an origin, that has to be ours.
+        None => request.headers.contains_key(ORIGIN) && !is_same_origin(request),
+    }
+}
+
+/// Whether the browser says that a page of this very host made it send this.
+pub(crate) fn is_same_origin(request: &request::Parts) -> bool {
+    let site = request.headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let origin = single(&request.headers, ORIGIN.as_str()).and_then(|origin| origin.split_once("://"));
+    let (Some((scheme, from)), Some(host)) = (origin, host(request)) else { return false };
+    let port = |authority: &Authority| authority.port_u16().or(if scheme == "https" { Some(443) } else { Some(80) });
+    let Ok(from) = from.parse::<Authority>() else { return false };
+    let same = matches!(scheme, "http" | "https")
+        && from.host().eq_ignore_ascii_case(host.host())
+        && port(&from) == port(&host);
+    same && site.is_none_or(|site| site == b"same-origin")
+}
+
+/// A header that is there once.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut all = headers.get_all(name).iter();
+    all.next().filter(|_| all.next().is_none())?.to_str().ok()
+}
+
+fn host(request: &request::Parts) -> Option<Authority> {
+    match request.uri.authority() {
+        Some(authority) => Some(authority.clone()),
+        None => single(&request.headers, HOST.as_str())?.parse().ok(),
+    }
+}
+
+fn is_loopback(host: &Authority) -> bool {
+    let name = host.host();
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn request(method: &str, headers: &[(&str, &str)]) -> request::Parts {
+        let mut request = Request::builder().method(method).uri("/page");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    const SHOP: (&str, &str) = ("host", "shop.example");
+
+    #[test]
+    fn a_link_that_is_followed_brings_the_cookie_and_whatever_else_another_site_starts_does_not() {
+        let cross = ("sec-fetch-site", "cross-site");
+        let link = [SHOP, cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let arrived = Arrival::of(&request("GET", &link));
+        assert!(arrived.cross_site && !arrived.cookie_withheld);
+        assert!(Arrival::of(&request("POST", &link)).cookie_withheld, "a form");
+        let frame = [SHOP, cross, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+        assert!(Arrival::of(&request("GET", &frame)).cookie_withheld, "a frame");
+        assert!(
+            Arrival::of(&request("GET", &[SHOP, cross, ("sec-fetch-mode", "no-cors")])).cookie_withheld,
+            "an image"
+        );
+        for site in ["same-origin", "same-site", "none"] {
+            assert!(!Arrival::of(&request("POST", &[SHOP, ("sec-fetch-site", site)])).cross_site, "{site}");
+        }
+        assert!(!Arrival::of(&request("POST", &[SHOP])).cross_site, "no browser");
+        assert!(Arrival::of(&request("POST", &[SHOP, ("origin", "https://evil.example")])).cookie_withheld);
+        assert!(Arrival::of(&request("POST", &[SHOP, ("origin", "null")])).cookie_withheld);
+        assert!(!Arrival::of(&request("POST", &[SHOP, ("origin", "https://shop.example")])).cookie_withheld);
+    }
+
+    #[test]
+    fn an_origin_is_the_same_only_if_it_is_named_once_and_has_this_host_and_port() {
+        let same = |headers: &[(&str, &str)]| is_same_origin(&request("POST", headers));
+        assert!(same(&[SHOP, ("origin", "https://shop.example")]));
+        assert!(same(&[SHOP, ("origin", "https://SHOP.example"), ("sec-fetch-site", "same-origin")]));
+        assert!(same(&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")]));
+        for headers in [
+            &[SHOP][..],
+            &[("origin", "https://shop.example")],
+            &[SHOP, ("origin", "https://shop.example.evil.example")],
+            &[SHOP, ("origin", "https://shop.example:8443")],
+            &[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8081")],
+            &[SHOP, ("origin", "null")],
+            &[SHOP, ("origin", "shop.example")],
+            &[SHOP, ("origin", "file://shop.example")],
+            &[SHOP, ("origin", "https://shop.example"), ("origin", "https://shop.example")],
+            &[SHOP, ("origin", "https://shop.example"), ("sec-fetch-site", "same-site")],
+            &[SHOP, ("host", "evil.example"), ("origin", "https://shop.example")],
+        ] {
+            assert!(!same(headers), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_by_the_parsed_host() {
+        let loopback = |host: &str| Arrival::of(&request("GET", &[("host", host)])).loopback;
+        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080"] {
+            assert!(loopback(host), "{host}");
+        }
+        for host in ["shop.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.168.0.1", "", "[::2]"] {
+            assert!(!loopback(host), "{host}");
+        }
+    }
+}

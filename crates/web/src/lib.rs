@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod arrival;
+mod cookie;
+mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod layer;
+mod session;
+
+pub use error::SessionError;
+#[cfg(feature = "axum")]
+pub use extract::NoSessionLayer;
+pub use layer::{SessionLayer, SessionService};
+pub use session::Session;

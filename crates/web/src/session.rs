@@ -1,0 +1,330 @@
+//! One request's session: from its cookie to its visitor, and what the response says of it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
+use http::{HeaderMap, HeaderValue, request};
+use wix_visitor_core::{Tokens, Visitor, Visitors};
+
+use crate::arrival::Arrival;
+use crate::cookie::{Day, SessionCookie, SessionId, Shown};
+use crate::error::SessionError;
+
+/// For how long a request that was under way may still come with a session that was replaced.
+const UNDER_WAY: Duration = Duration::from_secs(60);
+/// How often the retirement of a replaced session is tried, and how long after one another at first.
+const RETIRE_TRIES: u32 = 10;
+const RETIRE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The session of one request, out of its extensions. Cheap to clone; clones share everything.
+///
+/// Nothing is read, written or minted before [`visitor`](Self::visitor) is asked for.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    visitors: Visitors,
+    cookie: Arc<SessionCookie>,
+    arrival: Arrival,
+    state: Mutex<State>,
+}
+
+struct State {
+    id: Id,
+    /// Somebody asked for its visitor.
+    used: bool,
+    /// The response's head is out.
+    answered: bool,
+}
+
+/// Which session it is.
+#[derive(Clone, Debug)]
+enum Id {
+    /// The browser named it, and was given it on that day.
+    Shown(SessionId, Day),
+    /// New; the browser is told if it gets a page, or if the visitor is used.
+    Offered(SessionId),
+    /// New, and the browser has to be told: signed in or out.
+    Changed(SessionId),
+    /// The browser shows something that is no session.
+    Damaged,
+    /// The browser may have a session, and shows none.
+    Withheld,
+}
+
+impl Session {
+    pub(crate) fn of(request: &request::Parts, visitors: &Visitors, cookie: &Arc<SessionCookie>) -> Self {
+        let arrival = Arrival::of(request);
+        let id = match cookie.read(&request.headers, arrival.loopback) {
+            Shown::Session(id, day) => Id::Shown(id, day),
+            Shown::Nothing if arrival.cookie_withheld => Id::Withheld,
+            Shown::Nothing => Id::Offered(SessionId::new()),
+            Shown::Damaged => {
+                tracing::warn!("a session cookie is damaged; it is left as it is, and nothing is minted in its place");
+                Id::Damaged
+            }
+        };
+        let state = Mutex::new(State { id, used: false, answered: false });
+        Self(Arc::new(Inner { visitors: visitors.clone(), cookie: Arc::clone(cookie), arrival, state }))
+    }
+
+    /// The visitor of this session, new or not. Nothing is minted until a token is needed.
+    ///
+    /// Ask for it before the response begins: a new session's cookie goes out with its head.
+    ///
+    /// # Errors
+    /// [`SessionError::Damaged`], [`SessionError::CrossSite`], [`SessionError::Retired`] and [`SessionError::TooLate`] as they say;
+    /// [`SessionError::Visitor`] if it is not known whether the session was replaced, because the store fails.
+    pub async fn visitor(&self) -> Result<Visitor, SessionError> {
+        let shown = self.current()?;
+        let visitor = self.0.visitors.visitor(shown.key());
+        {
+            let mut state = self.state();
+            let known = matches!(state.id, Id::Shown(..));
+            if !known && !state.used && state.answered {
+                return Err(SessionError::TooLate);
+            }
+            state.used = true;
+            if !known {
+                return Ok(visitor);
+            }
+        }
+        match visitor.retired().await? {
+            None => Ok(visitor),
+            Some(since) if self.0.visitors.now().since(since) < UNDER_WAY => Err(SessionError::Retired),
+            // Long since: the answer that brought the new session's cookie never arrived.
+            Some(_) => {
+                let mut state = self.state();
+                if state.answered {
+                    return Err(SessionError::TooLate);
+                }
+                if matches!(&state.id, Id::Shown(id, _) if *id == shown) {
+                    state.id = Id::Changed(SessionId::new());
+                }
+                drop(state);
+                Ok(self.0.visitors.visitor(self.current()?.key()))
+            }
+        }
+    }
+
+    /// Signs a member in: keeps the tokens under a new session id, whose cookie goes out with this response, and retires the old
+    /// one with whatever it held, on all instances. A session id that somebody knew before the sign-in is worth nothing after it.
+    ///
+    /// Where the old one cannot be retired just now, that is tried again in the background.
+    ///
+    /// # Errors
+    /// [`SessionError::TooLate`]; [`SessionError::Visitor`] if the tokens cannot be kept: the session is as it was then.
+    pub async fn sign_in(&self, tokens: Tokens) -> Result<(), SessionError> {
+        let new = SessionId::new();
+        self.unanswered()?;
+        self.0.visitors.visitor(new.key()).set_tokens(tokens).await?;
+        let old = {
+            let state = self.state();
+            match &state.id {
+                // Nobody knows it.
+                Id::Offered(_) if !state.used => None,
+                Id::Shown(id, _) | Id::Offered(id) | Id::Changed(id) => Some(id.clone()),
+                Id::Damaged | Id::Withheld => None,
+            }
+        };
+        self.change_to(new)?;
+        if let Some(old) = old {
+            self.retire(&old).await;
+        }
+        Ok(())
+    }
+
+    /// Signs out, or forgets a visitor: the session is retired with whatever it held, on all instances, and a new one without a
+    /// visitor takes its place.
+    ///
+    /// # Errors
+    /// [`SessionError::CrossSite`] if another site asked for it; [`SessionError::TooLate`]; [`SessionError::Damaged`];
+    /// [`SessionError::Visitor`] if that could not be saved: the session is as it was then, unless the store's error is *unknown*.
+    pub async fn sign_out(&self) -> Result<(), SessionError> {
+        if self.0.arrival.cross_site {
+            return Err(SessionError::CrossSite);
+        }
+        self.unanswered()?;
+        let old = self.current()?;
+        self.0.visitors.visitor(old.key()).retire().await?;
+        self.change_to(SessionId::new())
+    }
+
+    /// Puts a new session in place of whatever the cookie says, also of a damaged one; what an old session held stays where it is,
+    /// out of reach. For a button that a shopper presses.
+    ///
+    /// # Errors
+    /// [`SessionError::CrossSite`] if another site asked for it; [`SessionError::TooLate`].
+    pub fn start_over(&self) -> Result<(), SessionError> {
+        if self.0.arrival.cross_site {
+            return Err(SessionError::CrossSite);
+        }
+        self.change_to(SessionId::new())
+    }
+
+    /// Takes over the tokens of a visitor or member that the browser had elsewhere, if this session has no visitor: under a new
+    /// session id, as at a sign-in.
+    ///
+    /// # Errors
+    /// [`SessionError::HasVisitor`] if there is one, or one is being minted: nothing is overwritten then;
+    /// [`SessionError::CrossSite`]; else as [`sign_in`](Self::sign_in).
+    pub async fn take_over(&self, tokens: Tokens) -> Result<(), SessionError> {
+        if self.0.arrival.cross_site {
+            return Err(SessionError::CrossSite);
+        }
+        self.unanswered()?;
+        let old = self.current()?;
+        // Kept first: if that fails, the browser still has both its session and its tokens.
+        let new = SessionId::new();
+        let kept = self.0.visitors.visitor(new.key());
+        kept.set_tokens(tokens).await?;
+        // From here on nothing is minted under the old id, so there is no visitor to lose.
+        match self.0.visitors.visitor(old.key()).retire_unused().await {
+            Ok(true) => self.change_to(new),
+            Ok(false) => {
+                self.retire(&new).await;
+                Err(SessionError::HasVisitor)
+            }
+            Err(error) => {
+                self.retire(&new).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Whether another site made the browser send this request.
+    pub fn is_cross_site(&self) -> bool {
+        self.0.arrival.cross_site
+    }
+
+    fn current(&self) -> Result<SessionId, SessionError> {
+        match &self.state().id {
+            Id::Shown(id, _) | Id::Offered(id) | Id::Changed(id) => Ok(id.clone()),
+            Id::Damaged => Err(SessionError::Damaged),
+            Id::Withheld => Err(SessionError::CrossSite),
+        }
+    }
+
+    fn unanswered(&self) -> Result<(), SessionError> {
+        if self.state().answered { Err(SessionError::TooLate) } else { Ok(()) }
+    }
+
+    fn change_to(&self, new: SessionId) -> Result<(), SessionError> {
+        let mut state = self.state();
+        if state.answered {
+            return Err(SessionError::TooLate);
+        }
+        state.id = Id::Changed(new);
+        Ok(())
+    }
+
+    /// Retires a session that was replaced: at once, or else in the background until it works.
+    async fn retire(&self, old: &SessionId) {
+        let visitor = self.0.visitors.visitor(old.key());
+        let Err(error) = visitor.retire().await else { return };
+        tracing::warn!(visitor = %visitor.id(), %error, "a replaced session could not be retired yet; it is tried again");
+        tokio::spawn(async move {
+            let mut pause = RETIRE_PAUSE;
+            for _ in 1..RETIRE_TRIES {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+                if visitor.retire().await.is_ok() {
+                    return;
+                }
+            }
+            tracing::error!(visitor = %visitor.id(), "a replaced session could not be retired; it goes on as it was");
+        });
+    }
+
+    /// Tells the browser what it needs to know, in the head of the response.
+    pub(crate) async fn answer(&self, headers: &mut HeaderMap) {
+        let (id, used) = {
+            let mut state = self.state();
+            state.answered = true;
+            (state.id.clone(), state.used)
+        };
+        let page = is_page(headers);
+        let announced = match id {
+            Id::Changed(id) => Some(id),
+            Id::Offered(id) if used || (page && !is_shared(headers)) => Some(id),
+            Id::Shown(id, day) if page && !is_shared(headers) && day != self.today() => {
+                // A session that was replaced meanwhile must not come back.
+                let visitor = self.0.visitors.visitor(id.key());
+                matches!(visitor.retired().await, Ok(None)).then_some(id)
+            }
+            _ => None,
+        };
+        let today = self.today();
+        let keep = self.0.visitors.policy().keep;
+        let cookie =
+            announced.and_then(|id| Some((self.0.cookie.write(&id, today, keep, self.0.arrival.loopback)?, id)));
+        // Whoever kept the response for others would hand them the session, or what was made for it.
+        let unsaid = !headers.contains_key(CACHE_CONTROL);
+        if (unsaid && (used || cookie.is_some())) || (cookie.is_some() && is_shared(headers)) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        }
+        if let Some((cookie, id)) = cookie {
+            headers.append(SET_COOKIE, cookie);
+            headers.append(VARY, HeaderValue::from_static("cookie"));
+            self.state().id = Id::Shown(id, today);
+        }
+    }
+
+    fn today(&self) -> Day {
+        Day::of(self.0.visitors.now())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Plain values, written in one go: a panic elsewhere leaves them whole.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.state().id).finish_non_exhaustive()
+    }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    kind.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
+}
+
+/// Whether a cache may give the response to others.
+fn is_shared(headers: &HeaderMap) -> bool {
+    let mut shared = false;
+    for directive in headers.get_all(CACHE_CONTROL).into_iter().flat_map(|value| value.as_bytes().split(|b| *b == b','))
+    {
+        let directive = directive.trim_ascii().to_ascii_lowercase();
+        match directive.split(|b| *b == b'=').next() {
+            Some(b"private" | b"no-store" | b"no-cache") => return false,
+            Some(b"public" | b"s-maxage" | b"max-age") => shared = true,
+            _ => {}
+        }
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_page_is_html_and_what_others_may_be_given_is_told_by_cache_control() {
+        assert!(is_page(&headers(&[("content-type", "text/html; charset=utf-8")])));
+        assert!(!is_page(&headers(&[("content-type", "application/json")])) && !is_page(&headers(&[])));
+        for shared in ["public", "Public, max-age=60", "max-age=60", "s-maxage=1"] {
+            assert!(is_shared(&headers(&[("cache-control", shared)])), "{shared}");
+        }
+        for own in ["private", "private, max-age=60", "no-store", "max-age=0, no-cache", "must-revalidate"] {
+            assert!(!is_shared(&headers(&[("cache-control", own)])), "{own}");
+        }
+    }
+}
