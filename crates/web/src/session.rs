@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, request};
-use wix_visitor_core::{Tokens, Visitor, Visitors};
+use wix_visitor_core::{Timestamp, Tokens, Visitor, Visitors};
 
 use crate::arrival::Arrival;
 use crate::cookie::{Day, SessionCookie, SessionId, Shown};
@@ -93,7 +93,7 @@ impl Session {
         }
         match visitor.retired().await? {
             None => Ok(visitor),
-            Some(since) if self.0.visitors.now().since(since) < UNDER_WAY => Err(SessionError::Retired),
+            Some(since) if self.now().since(since) < UNDER_WAY => Err(SessionError::Retired),
             // Long since: the answer that brought the new session's cookie never arrived.
             Some(_) => {
                 let mut state = self.state();
@@ -199,6 +199,11 @@ impl Session {
         self.0.arrival.cross_site
     }
 
+    /// Whether this is the client id of the session's site.
+    pub(crate) fn is_of(&self, client_id: &str) -> bool {
+        self.0.visitors.client_id().as_str().eq_ignore_ascii_case(client_id.trim())
+    }
+
     fn current(&self) -> Result<SessionId, SessionError> {
         match &self.state().id {
             Id::Shown(id, _) | Id::Offered(id) | Id::Changed(id) => Ok(id.clone()),
@@ -272,8 +277,13 @@ impl Session {
         }
     }
 
+    /// The time by the site's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.visitors.now()
+    }
+
     fn today(&self) -> Day {
-        Day::of(self.0.visitors.now())
+        Day::of(self.now())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

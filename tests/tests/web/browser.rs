@@ -1,0 +1,119 @@
+//! A browser, as far as cookies go.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use crate::shop::Shop;
+
+/// The host under which every shop is addressed.
+pub const HOST_NAME: &str = "shop.example";
+
+/// An answer, read whole.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    /// The cookies that it sets.
+    pub fn cookies(&self) -> Vec<&str> {
+        self.headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
+    }
+
+    /// Whose token it was, of `/who`.
+    pub fn identity(&self) -> u64 {
+        assert_eq!(self.status, StatusCode::OK, "{self:?}");
+        self.body.parse().unwrap()
+    }
+}
+
+/// Keeps cookies; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Browser(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Browser {
+    pub async fn get(&self, shop: &Shop, path: &str) -> Answer {
+        self.send(shop, Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, shop: &Shop, path: &str) -> Answer {
+        let request = Request::post(path).header("sec-fetch-site", "same-origin");
+        self.send(shop, request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A script of the shop's own page posts JSON.
+    pub async fn post_json(&self, shop: &Shop, path: &str, body: &str) -> Answer {
+        let request = Request::post(path)
+            .header("sec-fetch-site", "same-origin")
+            .header("origin", format!("https://{HOST_NAME}"))
+            .header(CONTENT_TYPE, "application/json");
+        self.send(shop, request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    /// Sends with the cookies of now, and takes those of the answer.
+    pub async fn send(&self, shop: &Shop, request: Request<Body>) -> Answer {
+        let answer = self.send_only(shop, request).await;
+        self.take(&answer);
+        answer
+    }
+
+    /// Sends with the cookies of now; the answer is on its way.
+    pub async fn send_only(&self, shop: &Shop, mut request: Request<Body>) -> Answer {
+        let cookies = self.header();
+        if !cookies.is_empty() {
+            request.headers_mut().append(COOKIE, cookies.parse().unwrap());
+        }
+        request.headers_mut().entry(HOST).or_insert(HOST_NAME.parse().unwrap());
+        send(&shop.app, request).await
+    }
+
+    /// An answer arrives.
+    pub fn take(&self, answer: &Answer) {
+        let mut jar = self.0.lock().unwrap();
+        for cookie in answer.cookies() {
+            let pair = cookie.split(';').next().unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            wix_visitor_testkit::ledger::secret(value.split('.').next().unwrap());
+            if cookie.contains("Max-Age=0") {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// The cookies as they are sent.
+    pub fn header(&self) -> String {
+        let jar = self.0.lock().unwrap();
+        jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// One with the same cookies, on its own from now on.
+    pub fn copy(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.0.lock().unwrap().clone())))
+    }
+
+    /// A browser with this cookie.
+    pub fn with(name: &str, value: &str) -> Self {
+        let browser = Self::default();
+        browser.0.lock().unwrap().insert(name.to_owned(), value.to_owned());
+        browser
+    }
+}
+
+/// One request, as it is.
+pub async fn send(app: &Router, request: Request<Body>) -> Answer {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    Answer { status: parts.status, headers: parts.headers, body }
+}

@@ -1,0 +1,99 @@
+//! A server to test with, and the instance behind it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{Html, IntoResponse};
+use axum::routing::{get, post};
+use wix_visitor_core::{Policy, Role, Tokens};
+use wix_visitor_testkit::Rotation;
+use wix_visitor_tests::instance::Instance;
+use wix_visitor_web::{HandOver, Session, SessionError, SessionLayer, TakeOver};
+
+/// One server of a shop.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    pub instance: Instance,
+    pub app: Router,
+}
+
+type Site = State<Arc<Instance>>;
+
+impl Shop {
+    pub fn new() -> Self {
+        Self::of(Instance::new(Rotation::Same))
+    }
+
+    pub fn with_policy(policy: Policy) -> Self {
+        Self::of(Instance::with_policy(Rotation::Same, policy))
+    }
+
+    /// Another server on the same store.
+    pub fn another(&self) -> Self {
+        Self::of(self.instance.another())
+    }
+
+    fn of(instance: Instance) -> Self {
+        let layer = SessionLayer::new(&instance.visitors);
+        let app = Router::new()
+            .route("/", get(|| async { Html("<!doctype html><p>a page") }))
+            .route("/cached", get(cached))
+            .route("/json", get(|| async { axum::response::Response::new("{}".to_owned()) }))
+            .route("/who", get(who).post(who))
+            .route("/late", get(late))
+            .route("/sign-in", post(sign_in))
+            .route("/sign-out", post(sign_out).get(sign_out))
+            .route("/start-over", post(start_over))
+            .route_service("/token", HandOver::new())
+            .route_service("/pair", HandOver::new().with_the_refresh_token_of_visitors())
+            .route_service("/take-over", TakeOver::new())
+            .layer(layer)
+            .with_state(Arc::new(instance.clone()));
+        Self { instance, app }
+    }
+
+    /// Tokens of a member who signed in at Wix, and who that is.
+    pub fn member(&self) -> (u64, Tokens) {
+        self.instance.sign_in(Role::Member)
+    }
+}
+
+/// Whose token it is that the session's visitor would send.
+async fn who(State(site): Site, session: Session) -> Result<String, SessionError> {
+    let authorization = session.visitor().await?.authorization().await?;
+    Ok(site.identity(&authorization).to_string())
+}
+
+async fn cached(State(site): Site, headers: HeaderMap, session: Session) -> Result<impl IntoResponse, SessionError> {
+    if headers.contains_key("x-use") {
+        let authorization = session.visitor().await?.authorization().await?;
+        site.identity(&authorization);
+    }
+    Ok(([("cache-control", HeaderValue::from_static("public, max-age=600"))], Html("<!doctype html><p>the same for all")))
+}
+
+/// Asks for the visitor once the response is under way.
+async fn late(session: Session) -> impl IntoResponse {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let _ = tell.send(session.visitor().await.map(|_| ()));
+    });
+    axum::Extension(Arc::new(std::sync::Mutex::new(Some(told))))
+}
+
+async fn sign_in(State(site): Site, session: Session) -> Result<String, SessionError> {
+    let (identity, tokens) = site.sign_in(Role::Member);
+    session.sign_in(tokens).await?;
+    Ok(identity.to_string())
+}
+
+async fn sign_out(session: Session) -> Result<(), SessionError> {
+    session.sign_out().await
+}
+
+async fn start_over(session: Session) -> Result<(), SessionError> {
+    session.start_over()
+}
