@@ -120,15 +120,7 @@ impl Session {
         let new = SessionId::new();
         self.unanswered()?;
         self.0.visitors.visitor(new.key()).set_tokens(tokens).await?;
-        let old = {
-            let state = self.state();
-            match &state.id {
-                // Nobody knows it.
-                Id::Offered(_) if !state.used => None,
-                Id::Shown(id, _) | Id::Offered(id) | Id::Changed(id) => Some(id.clone()),
-                Id::Damaged | Id::Withheld => None,
-            }
-        };
+        let old = if self.is_unknown() { None } else { self.current().ok() };
         self.change_to(new)?;
         if let Some(old) = old {
             self.retire(&old).await;
@@ -148,6 +140,9 @@ impl Session {
         }
         self.unanswered()?;
         let old = self.current()?;
+        if self.is_unknown() {
+            return Ok(());
+        }
         self.0.visitors.visitor(old.key()).retire().await?;
         self.change_to(SessionId::new())
     }
@@ -210,6 +205,12 @@ impl Session {
             Id::Damaged => Err(SessionError::Damaged),
             Id::Withheld => Err(SessionError::CrossSite),
         }
+    }
+
+    /// Whether neither the browser nor the store can know this session.
+    fn is_unknown(&self) -> bool {
+        let state = self.state();
+        matches!(state.id, Id::Offered(_)) && !state.used
     }
 
     fn unanswered(&self) -> Result<(), SessionError> {

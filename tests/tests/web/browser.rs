@@ -13,24 +13,24 @@ use tower::ServiceExt as _;
 use crate::shop::Shop;
 
 /// The host under which every shop is addressed.
-pub const HOST_NAME: &str = "shop.example";
+pub(crate) const HOST_NAME: &str = "shop.example";
 
 /// An answer, read whole.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Answer {
     /// The cookies that it sets.
-    pub fn cookies(&self) -> Vec<&str> {
+    pub(crate) fn cookies(&self) -> Vec<&str> {
         self.headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
     }
 
     /// Whose token it was, of `/who`.
-    pub fn identity(&self) -> u64 {
+    pub(crate) fn identity(&self) -> u64 {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         self.body.parse().unwrap()
     }
@@ -38,20 +38,20 @@ impl Answer {
 
 /// Keeps cookies; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Browser(Arc<Mutex<BTreeMap<String, String>>>);
+pub(crate) struct Browser(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Browser {
-    pub async fn get(&self, shop: &Shop, path: &str) -> Answer {
+    pub(crate) async fn get(&self, shop: &Shop, path: &str) -> Answer {
         self.send(shop, Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn post(&self, shop: &Shop, path: &str) -> Answer {
+    pub(crate) async fn post(&self, shop: &Shop, path: &str) -> Answer {
         let request = Request::post(path).header("sec-fetch-site", "same-origin");
         self.send(shop, request.body(Body::empty()).unwrap()).await
     }
 
     /// A script of the shop's own page posts JSON.
-    pub async fn post_json(&self, shop: &Shop, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post_json(&self, shop: &Shop, path: &str, body: &str) -> Answer {
         let request = Request::post(path)
             .header("sec-fetch-site", "same-origin")
             .header("origin", format!("https://{HOST_NAME}"))
@@ -60,14 +60,14 @@ impl Browser {
     }
 
     /// Sends with the cookies of now, and takes those of the answer.
-    pub async fn send(&self, shop: &Shop, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, shop: &Shop, request: Request<Body>) -> Answer {
         let answer = self.send_only(shop, request).await;
         self.take(&answer);
         answer
     }
 
     /// Sends with the cookies of now; the answer is on its way.
-    pub async fn send_only(&self, shop: &Shop, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn send_only(&self, shop: &Shop, mut request: Request<Body>) -> Answer {
         let cookies = self.header();
         if !cookies.is_empty() {
             request.headers_mut().append(COOKIE, cookies.parse().unwrap());
@@ -77,12 +77,12 @@ impl Browser {
     }
 
     /// An answer arrives.
-    pub fn take(&self, answer: &Answer) {
+    pub(crate) fn take(&self, answer: &Answer) {
         let mut jar = self.0.lock().unwrap();
         for cookie in answer.cookies() {
             let pair = cookie.split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
-            wix_visitor_testkit::ledger::secret(value.split('.').next().unwrap());
+            wix_visitor_testkit::ledger::note_secret(value.split('.').next().unwrap());
             if cookie.contains("Max-Age=0") {
                 jar.remove(name);
             } else {
@@ -92,18 +92,18 @@ impl Browser {
     }
 
     /// The cookies as they are sent.
-    pub fn header(&self) -> String {
+    pub(crate) fn header(&self) -> String {
         let jar = self.0.lock().unwrap();
         jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
     /// One with the same cookies, on its own from now on.
-    pub fn copy(&self) -> Self {
+    pub(crate) fn copy(&self) -> Self {
         Self(Arc::new(Mutex::new(self.0.lock().unwrap().clone())))
     }
 
     /// A browser with this cookie.
-    pub fn with(name: &str, value: &str) -> Self {
+    pub(crate) fn with(name: &str, value: &str) -> Self {
         let browser = Self::default();
         browser.0.lock().unwrap().insert(name.to_owned(), value.to_owned());
         browser
@@ -111,7 +111,7 @@ impl Browser {
 }
 
 /// One request, as it is.
-pub async fn send(app: &Router, request: Request<Body>) -> Answer {
+pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
     let response = app.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();

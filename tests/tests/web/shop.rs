@@ -14,24 +14,24 @@ use wix_visitor_web::{HandOver, Session, SessionError, SessionLayer, TakeOver};
 
 /// One server of a shop.
 #[derive(Clone, Debug)]
-pub struct Shop {
-    pub instance: Instance,
-    pub app: Router,
+pub(crate) struct Shop {
+    pub(crate) instance: Instance,
+    pub(crate) app: Router,
 }
 
 type Site = State<Arc<Instance>>;
 
 impl Shop {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Instance::new(Rotation::Same))
     }
 
-    pub fn with_policy(policy: Policy) -> Self {
+    pub(crate) fn with_policy(policy: Policy) -> Self {
         Self::of(Instance::with_policy(Rotation::Same, policy))
     }
 
     /// Another server on the same store.
-    pub fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         Self::of(self.instance.another())
     }
 
@@ -42,7 +42,6 @@ impl Shop {
             .route("/cached", get(cached))
             .route("/json", get(|| async { axum::response::Response::new("{}".to_owned()) }))
             .route("/who", get(who).post(who))
-            .route("/late", get(late))
             .route("/sign-in", post(sign_in))
             .route("/sign-out", post(sign_out).get(sign_out))
             .route("/start-over", post(start_over))
@@ -55,7 +54,7 @@ impl Shop {
     }
 
     /// Tokens of a member who signed in at Wix, and who that is.
-    pub fn member(&self) -> (u64, Tokens) {
+    pub(crate) fn member(&self) -> (u64, Tokens) {
         self.instance.sign_in(Role::Member)
     }
 }
@@ -71,17 +70,10 @@ async fn cached(State(site): Site, headers: HeaderMap, session: Session) -> Resu
         let authorization = session.visitor().await?.authorization().await?;
         site.identity(&authorization);
     }
-    Ok(([("cache-control", HeaderValue::from_static("public, max-age=600"))], Html("<!doctype html><p>the same for all")))
-}
-
-/// Asks for the visitor once the response is under way.
-async fn late(session: Session) -> impl IntoResponse {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        let _ = tell.send(session.visitor().await.map(|_| ()));
-    });
-    axum::Extension(Arc::new(std::sync::Mutex::new(Some(told))))
+    Ok((
+        [("cache-control", HeaderValue::from_static("public, max-age=600"))],
+        Html("<!doctype html><p>the same for all"),
+    ))
 }
 
 async fn sign_in(State(site): Site, session: Session) -> Result<String, SessionError> {
