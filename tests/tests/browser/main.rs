@@ -1,0 +1,8 @@
+//! The shop of the examples in a real browser, on a sandbox of the test's own that counts what it is asked.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code, also where no test attribute says so")]
+
+mod browser;
+mod harness;
+mod scene;
