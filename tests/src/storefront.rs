@@ -79,6 +79,11 @@ impl Storefront {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts it, also again, and returns once it listens.
     ///
     /// # Panics

@@ -11,9 +11,9 @@ pub mod sentinel;
 pub mod server;
 pub mod window;
 
+pub use crate::wait::{Patience, until};
 pub use certificates::Certificates;
 pub use cluster::Cluster;
 pub use program::Program;
 pub use sentinel::SentinelGroup;
 pub use server::{Server, ServerOptions};
-pub use crate::wait::{Patience, until};

@@ -70,10 +70,8 @@ impl Browser {
         driver.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null());
         let driver = Process::spawn(&mut driver, self.profile.path());
         let url = format!("http://127.0.0.1:{port}");
-        until_it("chromedriver to listen", async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
-        })
-        .await;
+        until_it("chromedriver to listen", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok())
+            .await;
         let client = ClientBuilder::new(HttpConnector::new()).capabilities(self.capabilities()).connect(&url).await;
         self.running = Some(Running { client: client.unwrap(), _driver: driver });
     }
@@ -98,6 +96,8 @@ impl Browser {
             options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
         }
         let mut capabilities = Capabilities::new();
+        // A page whose pictures are still to come can be looked at.
+        capabilities.insert("pageLoadStrategy".into(), "eager".into());
         capabilities.insert("goog:chromeOptions".into(), options);
         capabilities
     }

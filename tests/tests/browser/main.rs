@@ -4,5 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code, also where no test attribute says so")]
 
 mod browser;
+mod cart;
+mod first_page;
 mod harness;
 mod scene;
+mod scripts;
+mod sign_in;
+mod without_scripts;
