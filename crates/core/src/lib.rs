@@ -15,6 +15,8 @@ mod policy;
 pub mod protocol;
 #[doc(hidden)] // likewise
 pub mod record;
+#[cfg(feature = "sealing")]
+mod sealing;
 mod secret;
 mod snapshots;
 pub mod store;
@@ -29,6 +31,8 @@ pub use error::{Error, ErrorKind, StoreError, StoreErrorKind};
 pub use events::{Event, EventKind, Events, LossReason, VisitorLost};
 pub use key::{ClientId, StoreKey, VisitorId};
 pub use policy::{OnRefused, Policy};
+#[cfg(feature = "sealing")]
+pub use sealing::{KeyRing, OpenError, SealingKey};
 pub use secret::Secret;
 pub use store::{Change, Changes, Etag, Exchange, Stored, TokenStore};
 pub use tokens::{AccessToken, RefreshToken, Role, Tokens};

@@ -36,6 +36,7 @@
 //! | `file` | `wix-visitor-file` | `FileStore`; `file:DIR` |
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
 //! | `redis` | `wix-visitor-redis` | `RedisStore`; `redis://` and its kin |
+//! | `web`, `axum` | `wix-visitor-web` | `web`: sessions in a web server, by tower; with an extractor for axum |
 //!
 //! # Calls
 //!
@@ -111,6 +112,10 @@ pub use wix_visitor_sqlite::{SqliteOptions, SqliteStore, Synchronous};
 /// Sessions in a web server: a browser is a visitor, by a cookie.
 #[cfg(feature = "web")]
 pub use wix_visitor_web as web;
+
+#[cfg(all(doctest, feature = "http", feature = "sqlite", feature = "axum"))]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;
 
 #[cfg(all(doctest, feature = "http", feature = "sqlite"))]
 #[doc = include_str!("../../../README.md")]
