@@ -10,6 +10,8 @@ pub mod command;
 pub mod counter;
 pub mod halting;
 pub mod instance;
+#[cfg(all(feature = "load", unix))]
+pub mod load;
 #[cfg(all(any(feature = "browser", feature = "redis"), unix))]
 pub mod port;
 #[cfg(all(any(feature = "browser", feature = "redis"), unix))]
