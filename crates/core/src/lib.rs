@@ -7,8 +7,10 @@ mod endpoint;
 mod entry;
 mod error;
 mod events;
+mod health;
 mod key;
 mod last;
+mod meters;
 mod name;
 mod policy;
 #[doc(hidden)] // open to checkers and simulations; no promise of stability
@@ -16,9 +18,12 @@ pub mod protocol;
 #[doc(hidden)] // likewise
 pub mod record;
 mod secret;
+mod sight;
 mod snapshots;
+mod spans;
 pub mod store;
 mod tokens;
+mod unsaved;
 mod visitor;
 mod visitors;
 
@@ -27,6 +32,7 @@ pub use clock::{Clock, Entropy, Now, SystemClock, SystemEntropy, Timestamp};
 pub use endpoint::{Grant, GrantError, GrantFailure, GrantReply, TokenEndpoint};
 pub use error::{Error, ErrorKind, StoreError, StoreErrorKind};
 pub use events::{Event, EventKind, Events, LossReason, VisitorLost};
+pub use health::Health;
 pub use key::{ClientId, StoreKey, VisitorId};
 pub use policy::{OnRefused, Policy};
 pub use secret::Secret;
