@@ -36,6 +36,7 @@
 //! | `file` | `wix-visitor-file` | `FileStore`; `file:DIR` |
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
 //! | `redis` | `wix-visitor-redis` | `RedisStore`; `redis://` and its kin |
+//! | `metrics` | | numbers for operators, through the `metrics` crate: install a recorder before you connect |
 //!
 //! # Calls
 //!
