@@ -43,6 +43,11 @@ impl Elsewhere {
         since != 0 && u128::from(since) <= moment.as_millis()
     }
 
+    /// Whether the store tells of changes.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.since.load(Ordering::Relaxed) != 0
+    }
+
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,8 +7,10 @@ mod endpoint;
 mod entry;
 mod error;
 mod events;
+mod health;
 mod key;
 mod last;
+mod meters;
 mod name;
 mod policy;
 #[doc(hidden)] // open to checkers and simulations; no promise of stability
@@ -18,9 +20,12 @@ pub mod record;
 #[cfg(feature = "sealing")]
 mod sealing;
 mod secret;
+mod sight;
 mod snapshots;
+mod spans;
 pub mod store;
 mod tokens;
+mod unsaved;
 mod visitor;
 mod visitors;
 
@@ -29,6 +34,7 @@ pub use clock::{Clock, Entropy, Now, SystemClock, SystemEntropy, Timestamp};
 pub use endpoint::{Grant, GrantError, GrantFailure, GrantReply, TokenEndpoint};
 pub use error::{Error, ErrorKind, StoreError, StoreErrorKind};
 pub use events::{Event, EventKind, Events, LossReason, VisitorLost};
+pub use health::Health;
 pub use key::{ClientId, StoreKey, VisitorId};
 pub use policy::{OnRefused, Policy};
 #[cfg(feature = "sealing")]

@@ -9,6 +9,7 @@ mod hand_over;
 mod id_cookie;
 mod keeping;
 mod layer;
+mod meters;
 mod pocket;
 mod sealed;
 mod session;

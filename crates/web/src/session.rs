@@ -12,6 +12,7 @@ use crate::arrival::Arrival;
 use crate::cookie::SessionId;
 use crate::error::SessionError;
 use crate::keeping::{Known, News, Sessions, Shown};
+use crate::meters::{self, Without};
 
 /// For how long a request that was under way may still come with a session that was replaced.
 const UNDER_WAY: Duration = Duration::from_secs(60);
@@ -76,6 +77,7 @@ impl Session {
             Shown::Nothing => (Id::Offered(SessionId::new()), None),
             Shown::Damaged => {
                 tracing::warn!("a session cookie is damaged; it is left as it is, and nothing is minted in its place");
+                meters::without(Without::Damaged, &sessions.visitors);
                 (Id::Damaged, None)
             }
         };
@@ -93,6 +95,19 @@ impl Session {
     /// [`SessionError::Visitor`] if it is not known whether the session was replaced, because the store fails; and where the browser
     /// keeps the tokens, if there are none and none can be had.
     pub async fn visitor(&self) -> Result<Visitor, SessionError> {
+        let found = self.find().await;
+        let why = match &found {
+            Err(SessionError::Retired) => Without::Retired,
+            Err(SessionError::CrossSite) => Without::CrossSite,
+            Err(SessionError::TooLate) => Without::TooLate,
+            // Damage was counted when it arrived.
+            _ => return found,
+        };
+        meters::without(why, self.visitors());
+        found
+    }
+
+    async fn find(&self) -> Result<Visitor, SessionError> {
         let visitor = self.current()?;
         let known = {
             let mut state = self.state();

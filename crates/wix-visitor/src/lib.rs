@@ -37,6 +37,7 @@
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
 //! | `redis` | `wix-visitor-redis` | `RedisStore`; `redis://` and its kin |
 //! | `web`, `axum` | `wix-visitor-web` | `web`: sessions in a web server, by tower; with an extractor for axum |
+//! | `metrics` | | numbers for operators, through the `metrics` crate: install a recorder before you connect |
 //!
 //! # Calls
 //!

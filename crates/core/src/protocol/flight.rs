@@ -175,6 +175,8 @@ pub struct Flight {
     origin: Option<Lineage>,
     /// The nonce of our own claim.
     own: Option<Nonce>,
+    /// The claim that is being tried for is still another holder's.
+    breaks: bool,
     /// What the endpoint gave.
     granted: Option<Version>,
     lost: Option<Arc<VisitorLost>>,
@@ -199,6 +201,7 @@ impl Flight {
             refused: Vec::new(),
             origin,
             own: None,
+            breaks: false,
             granted: None,
             lost: None,
             pending: Vec::new(),
@@ -295,7 +298,12 @@ impl Turn<'_> {
             (Phase::PuttingBack(_) | Phase::Claiming { .. }, Input::StoreFailed(error)) => self.fail(error),
 
             (Phase::Claiming { .. }, Input::Barred(error)) => self.end(Err(error)),
-            (Phase::Claiming { swap, since, tries }, Input::Swapped) => self.claimed(swap.new, since, tries),
+            (Phase::Claiming { swap, since, tries }, Input::Swapped) => {
+                if std::mem::take(&mut self.flight.breaks) {
+                    self.events.push(EventKind::ClaimTakenOver);
+                }
+                self.claimed(swap.new, since, tries)
+            }
             (Phase::Granting { claim, grant }, Input::Granted(Ok(reply))) => self.granted(&claim, &grant, &reply),
             (Phase::Granting { claim, grant }, Input::Granted(Err(error))) => self.failed(claim, &grant, &error),
             // No room for what the grant would bring: it was not sent.
@@ -554,6 +562,7 @@ impl Turn<'_> {
             Err(error) => return self.end(Err(error)),
         }
         let expected = self.flight.held.as_ref().and_then(|held| held.etag);
+        self.flight.breaks = record.claim.is_some_and(|nonce| Some(nonce) != self.flight.own);
         self.claim_from(expected, record, since, tries)
     }
 
@@ -593,7 +602,7 @@ impl Turn<'_> {
 
     /// Tokens: keep them first.
     fn granted(&mut self, claim: &Seen, grant: &Grant, reply: &GrantReply) -> Action {
-        if reply.access_token.is_none() && reply.refresh_token.is_none() {
+        if reply.is_empty() {
             let error = GrantError::new(GrantFailure::Transient, "the reply held no token")
                 .with_request_id(reply.request_id.clone());
             return self.failed(claim.clone(), grant, &error);
