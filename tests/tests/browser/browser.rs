@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use fantoccini::cookies::Cookie;
 use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -15,6 +16,9 @@ use wix_visitor_testkit::ledger::note_secret;
 use wix_visitor_tests::port;
 use wix_visitor_tests::process::Process;
 use wix_visitor_tests::wait::{until, until_it};
+
+/// Under which name a shop on loopback gives sessions out.
+const COOKIE: &str = "visitor";
 
 /// A browser with a profile of its own. It ends when it is dropped, also by a panic, and when this process is gone.
 #[derive(Debug)]
@@ -135,12 +139,16 @@ impl Browser {
         done["v"].take()
     }
 
-    /// The session cookie's value; none of it is to be seen in the output.
-    pub(crate) async fn cookie(&self) -> Option<String> {
-        let cookie = self.get_named_cookie("__Host-visitor").await.ok()?;
-        let value = cookie.value().to_owned();
-        note_secret(value.split('.').next().unwrap());
-        Some(value)
+    /// The session cookie; none of it is to be seen in the output.
+    pub(crate) async fn session_cookie(&self) -> Cookie<'static> {
+        let cookie = self.get_named_cookie(COOKIE).await.expect("a session cookie");
+        note_secret(cookie.value().split('.').next().unwrap());
+        cookie
+    }
+
+    /// The id of the session. Not to be put into a message.
+    pub(crate) async fn session(&self) -> String {
+        self.session_cookie().await.value().split('.').next().unwrap().to_owned()
     }
 }
 
