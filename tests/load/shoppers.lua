@@ -3,10 +3,11 @@
 -- A shopper puts a choice into the cart that no other shopper has, and then reads it again and again. It never asks for a page
 -- before it has the answer to the last one. What it meets is told at the end, a line per shopper:
 --
---   shopper NUMBER COOKIE READS ADDS FILLED FAILURES FINDINGS LOST      parted by tabs
+--   shopper NUMBER COOKIE READS ADDS BEGUN LEAST MOST FAILURES FINDINGS      parted by tabs
 --
--- FILLED: when the cart was first complete, in ms since 1970, or 0. FAILURES: BEGUN,ENDED,STATUS;… of answers above 499 after the
--- first good one. FINDINGS: what must never be, in words. LOST: requests that the balancer lost with an instance.
+-- BEGUN: when something was first in the cart, in ms since 1970, or 0. LEAST, MOST: how many of each product are in it now; they differ
+-- where an answer was lost. FAILURES: BEGUN,ENDED,STATUS;… of answers above 499 after the first good one. FINDINGS: what must never be,
+-- in words.
 
 local ffi = require("ffi")
 ffi.cdef [[ typedef struct { long s; long us; } moment; int gettimeofday(moment *, void *); ]]
@@ -37,7 +38,7 @@ function init(args)
   think = tonumber(args[1])
   math.randomseed(number * 7919)
   cookie, failures, findings = "", "", ""
-  reads, adds, filled, lost, served = 0, 0, 0, 0, false
+  reads, adds, first, served = 0, 0, 0, false
   -- Of each product 0, 1 or 2: 728 choices.
   wanted, least, most = {}, {}, {}
   local digits = number
@@ -109,8 +110,8 @@ function response(status, headers, body)
     end
   end
   if status ~= 200 then
+    -- What the balancer lost with an instance is nobody's answer.
     if headers["x-lost"] then
-      lost = lost + 1
     elseif status >= 500 then
       if served then failures = failures .. begun .. "," .. ended .. "," .. status .. ";" end
     else
@@ -133,15 +134,22 @@ function response(status, headers, body)
   end
   if not known or not body:find('"who":"guest"', 1, true) then find("another cart: " .. body:sub(1, 300)) end
   for n = 1, #products do least[n], most[n] = cart[n], cart[n] end
-  if filled == 0 and not missing() then filled = ended end
+  if first == 0 and adds > 0 then first = ended end
 end
 
 function done(summary, latency, requests)
   for n, thread in ipairs(threads) do
     local words = { "shopper", n }
-    for _, name in ipairs({ "cookie", "reads", "adds", "filled", "failures", "findings", "lost" }) do
+    local least, most, adding = thread:get("least"), thread:get("most"), thread:get("adding")
+    -- The last request may have had no answer yet.
+    if adding then most[adding] = most[adding] + 1 end
+    for _, name in ipairs({ "cookie", "reads", "adds", "first" }) do
       table.insert(words, tostring(thread:get(name)))
     end
+    table.insert(words, table.concat(least, ","))
+    table.insert(words, table.concat(most, ","))
+    table.insert(words, thread:get("failures"))
+    table.insert(words, thread:get("findings"))
     io.write(table.concat(words, "\t"), "\n")
   end
   io.write(string.format("latency\t%d\t%d\t%d\n", latency:percentile(50), latency:percentile(99), latency.max))

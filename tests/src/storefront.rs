@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -84,13 +84,35 @@ impl Storefront {
         self.port
     }
 
-    /// Starts it, also again, and returns once it listens.
+    /// Starts it, also again, and returns once it listens. One that ends instead, say because its store does not answer in time, is
+    /// started once more, as a service manager does.
     ///
     /// # Panics
     /// When it runs already, or does not listen within a minute.
     pub async fn start(&mut self) {
         assert!(self.running.is_none(), "it runs already");
-        let mut command = Command::new(tokio::task::spawn_blocking(command::storefront).await.expect("it builds"));
+        let program = tokio::task::spawn_blocking(command::storefront).await.expect("it builds");
+        let begun = Instant::now();
+        loop {
+            let mut process = Process::spawn(&mut self.command(program), &self.options.data);
+            let mut stdout = BufReader::new(process.stdout().expect("a pipe"));
+            let said = tokio::task::spawn_blocking(move || {
+                let mut line = String::new();
+                let read = stdout.read_line(&mut line);
+                read.map(|_| (stdout, line))
+            });
+            let said = tokio::time::timeout(PATIENCE, said).await.expect("it listens within a minute");
+            let (stdout, line) = said.expect("it is read").expect("it is text");
+            if line == format!("storefront on {}\n", self.url()) {
+                self.running = Some(Running { process, _stdout: stdout });
+                return;
+            }
+            assert!(line.is_empty() && begun.elapsed() < PATIENCE, "it says {line:?}");
+        }
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command
             .args(["--listen", &self.address(), "--store", &self.options.store, "--data"])
             .arg(&self.options.data)
@@ -100,17 +122,7 @@ impl Storefront {
         if let Some(filter) = &self.options.log {
             command.env("RUST_LOG", filter);
         }
-        let mut process = Process::spawn(&mut command, &self.options.data);
-        let mut stdout = BufReader::new(process.stdout().expect("a pipe"));
-        let said = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            let read = stdout.read_line(&mut line);
-            read.map(|_| (stdout, line))
-        });
-        let said = tokio::time::timeout(PATIENCE, said).await.expect("it listens within a minute");
-        let (stdout, line) = said.expect("it is read").expect("it is text");
-        assert_eq!(line, format!("storefront on {}\n", self.url()), "its first line");
-        self.running = Some(Running { process, _stdout: stdout });
+        command
     }
 
     /// Kills it, as `kill -9` does.

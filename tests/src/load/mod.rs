@@ -12,21 +12,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
-use hyper::header::COOKIE;
+use hyper::header::{CONTENT_TYPE, COOKIE, ORIGIN};
+use hyper::http::request::Builder;
+use hyper::{Request, StatusCode};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use wix_visitor_testkit::ledger::note_secret;
-use wix_visitor_testkit::sandbox::{Fault, RequestKind, Sandbox, SandboxOptions};
+use wix_visitor_testkit::sandbox::{Fault, Sandbox, SandboxOptions};
 
 use self::shopper::Shopper;
 use self::witness::{Witness, now_ms};
@@ -115,7 +119,8 @@ pub async fn run(load: Load, tell: impl Fn(&str)) -> Result<Outcome, Failed> {
     for (fault, percent) in FAULTS {
         sandbox.fault(fault(Fault::on_token()).always().percent(percent));
     }
-    let redis = ServerOptions::default().start().await;
+    // It is not what is killed here, and need not wait for a busy disk.
+    let redis = ServerOptions::default().line("appendfsync everysec").start().await;
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let start = async |folder: &TempDir| {
         StorefrontOptions::new(sandbox.url(), folder.path()).store(redis.url()).log("warn").start().await
@@ -199,11 +204,11 @@ pub async fn run(load: Load, tell: impl Fn(&str)) -> Result<Outcome, Failed> {
     }
     // Enough has to have happened, or nothing was shown.
     let all = u32::try_from(shoppers.len()).unwrap_or_default();
-    let filled = shoppers.iter().filter(|shopper| shopper.filled.is_some_and(|at| Some(&at) < kills.last()));
-    let (filled, needed) = (filled.count(), u64::from(load.shoppers) * load.time.as_secs() / 10);
+    let begun = shoppers.iter().filter(|shopper| shopper.begun.is_some_and(|at| Some(&at) < kills.last()));
+    let (begun, needed) = (begun.count(), u64::from(load.shoppers) * load.time.as_secs() / 10);
     for (holds, what) in [
         (all == load.shoppers, format!("wrk told of {all} shoppers")),
-        (filled == shoppers.len(), format!("{filled} carts were filled before the last kill")),
+        (begun * 10 > shoppers.len() * 9, format!("only {begun} had something in their carts before the last kill")),
         (outcome.reads >= needed, format!("only {} carts were read, of {needed} at least", outcome.reads)),
         (outcome.answers.iter().all(|count| count * 4 > outcome.reads), "one instance did it all".to_owned()),
         (!kills.is_empty(), "nobody was killed".to_owned()),
@@ -237,35 +242,40 @@ async fn last_look(
     sandbox: &Sandbox,
     finding: &mut impl FnMut(String),
 ) -> Result<BTreeMap<u32, String>, Failed> {
-    let client: Client<HttpConnector, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let mut owners = BTreeMap::new();
-    let patience = Instant::now() + LAST_LOOK;
+    let asker = Asker {
+        client: Client::builder(TokioExecutor::new()).build_http(),
+        patience: Instant::now() + LAST_LOOK,
+        turns: Arc::new(Semaphore::new(16)),
+    };
+    let mut looking = JoinSet::new();
     for (shopper, shop) in shoppers.iter().zip(shops.iter().cycle()) {
-        let number = shopper.number;
-        let cart = loop {
-            // One request at a time: what the sandbox is asked for it is the shopper's.
-            sandbox.clear_log();
-            let request = Request::get(format!("{}/api/cart", shop.url())).header(COOKIE, &shopper.cookie);
-            let response = client.request(request.body(Empty::new())?).await?;
-            let status = response.status();
-            let body = response.into_body().collect().await?.to_bytes();
-            if status.is_success() {
-                break Some(serde_json::from_slice::<Value>(&body)?);
-            }
-            if !status.is_server_error() || Instant::now() > patience {
-                finding(format!("shopper {number} was answered {status} in the end"));
-                break None;
-            }
-            sleep(Duration::from_millis(200)).await;
-        };
-        let Some(cart) = cart else { continue };
-        if !has_what_was_wanted(&cart, shopper) {
-            finding(format!("shopper {number} has another cart in the end: {cart}"));
+        let (asker, number, cookie, shop) = (asker.clone(), shopper.number, shopper.cookie.clone(), shop.url());
+        looking.spawn(async move {
+            let cart = asker.ask(Request::get(format!("{shop}/api/cart")), &cookie).await?;
+            // The access token says whose session it is, without asking by whom else the sandbox is being called.
+            let token = Request::post(format!("{shop}/wix-visitor/token"));
+            let token = token.header(ORIGIN, &shop).header(CONTENT_TYPE, "application/json");
+            let token = asker.ask(token, &cookie).await?;
+            Ok::<_, Failed>((number, cart, token))
+        });
+    }
+    let mut owners = BTreeMap::new();
+    while let Some(looked) = looking.join_next().await {
+        let (number, cart, token) = looked??;
+        let shopper = shoppers.iter().find(|shopper| shopper.number == number);
+        match cart {
+            Ok(cart) if shopper.is_some_and(|shopper| is_the_same(&cart, shopper)) => {}
+            Ok(cart) => finding(format!("shopper {number} has another cart in the end: {cart}, of {shopper:?}")),
+            Err(status) => finding(format!("shopper {number} was answered {status} in the end")),
         }
-        let called = sandbox.log().into_iter().rev().find(|entry| entry.kind == RequestKind::Api && entry.acted);
-        match called.and_then(|entry| entry.identity) {
+        let token = token.ok().and_then(|token| Some(token["accessToken"]["value"].as_str()?.to_owned()));
+        let owner = match token {
+            Some(token) => sandbox.identity_of(&token)?,
+            None => None,
+        };
+        match owner {
             Some(owner) => drop(owners.insert(number, owner)),
-            None => finding(format!("nobody was asked for the cart of shopper {number}")),
+            None => finding(format!("shopper {number} is nobody's visitor in the end")),
         }
     }
     let distinct: BTreeSet<_> = owners.values().collect();
@@ -273,6 +283,34 @@ async fn last_look(
         finding(format!("{} shoppers are only {} visitors", owners.len(), distinct.len()));
     }
     Ok(owners)
+}
+
+#[derive(Clone, Debug)]
+struct Asker {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    patience: Instant,
+    turns: Arc<Semaphore>,
+}
+
+impl Asker {
+    /// The JSON of an answer, or its status where that is another one in the end: a server that cannot answer now is asked again.
+    async fn ask(&self, request: Builder, cookie: &str) -> Result<Result<Value, StatusCode>, Failed> {
+        let request = request.header(COOKIE, cookie).body(Empty::new())?;
+        loop {
+            let turn = self.turns.acquire().await?;
+            let response = self.client.request(request.clone()).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?.to_bytes();
+            drop(turn);
+            if status.is_success() {
+                return Ok(Ok(serde_json::from_slice(&body)?));
+            }
+            if !status.is_server_error() || Instant::now() > self.patience {
+                return Ok(Err(status));
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
 }
 
 const NAMES: [&str; 6] = [
@@ -284,20 +322,16 @@ const NAMES: [&str; 6] = [
     "Beeswax candle",
 ];
 
-/// An add whose answer was lost may have been made once more than was wanted.
-fn has_what_was_wanted(cart: &Value, shopper: &Shopper) -> bool {
+fn is_the_same(cart: &Value, shopper: &Shopper) -> bool {
     let lines = cart["lines"].as_array().map_or(&[][..], Vec::as_slice);
     let quantity = |name: &str| {
         lines.iter().find(|line| line["name"] == name).map_or(0, |line| line["quantity"].as_u64().unwrap_or_default())
     };
-    let known = lines.iter().all(|line| NAMES.iter().any(|name| line["name"] == *name));
-    let slack = shopper.lost + u64::try_from(shopper.failures.len()).unwrap_or_default();
-    known
-        && cart["who"] == "guest"
-        && NAMES.iter().zip(shopper.wanted()).all(|(name, wanted)| {
-            let most = if wanted == 0 { 0 } else { wanted + slack };
-            (wanted..=most).contains(&quantity(name))
-        })
+    let bounds = shopper.least.iter().zip(&shopper.most);
+    cart["who"] == "guest"
+        && shopper.least.len() == NAMES.len()
+        && lines.iter().all(|line| NAMES.iter().any(|name| line["name"] == *name))
+        && NAMES.iter().zip(bounds).all(|(name, (least, most))| (*least..=*most).contains(&quantity(name)))
 }
 
 #[cfg(test)]
@@ -308,18 +342,19 @@ mod tests {
 
     #[test]
     fn another_shoppers_cart_is_told_from_ones_own() {
-        let five = Shopper { number: 5, ..Shopper::default() };
+        let five = Shopper { least: vec![2, 1, 0, 0, 0, 0], most: vec![2, 2, 0, 0, 0, 0], ..Shopper::default() };
         let cart = |mugs: u64, cups: u64| {
             json!({ "who": "guest", "lines": [
                 { "name": "Stoneware mug", "quantity": mugs }, { "name": "Porcelain espresso cup", "quantity": cups }
             ] })
         };
-        assert!(has_what_was_wanted(&cart(2, 1), &five));
-        for (mugs, cups) in [(1, 1), (2, 2), (3, 1), (0, 0)] {
-            assert!(!has_what_was_wanted(&cart(mugs, cups), &five), "{mugs} {cups}");
+        assert!(is_the_same(&cart(2, 1), &five) && is_the_same(&cart(2, 2), &five));
+        for (mugs, cups) in [(1, 1), (2, 3), (3, 1), (0, 0)] {
+            assert!(!is_the_same(&cart(mugs, cups), &five), "{mugs} {cups}");
         }
-        assert!(has_what_was_wanted(&cart(3, 1), &Shopper { lost: 1, ..five.clone() }));
-        assert!(!has_what_was_wanted(&json!({ "who": "guest", "lines": [] }), &five));
-        assert!(!has_what_was_wanted(&json!({ "who": "member", "lines": cart(2, 1)["lines"] }), &five));
+        assert!(!is_the_same(&json!({ "who": "guest", "lines": [] }), &five));
+        assert!(!is_the_same(&json!({ "who": "member", "lines": cart(2, 1)["lines"] }), &five));
+        let teapot = json!({ "name": "A teapot of somebody else's", "quantity": 1 });
+        assert!(!is_the_same(&json!({ "who": "guest", "lines": [cart(2, 1)["lines"][0], teapot] }), &five));
     }
 }
