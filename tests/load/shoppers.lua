@@ -50,6 +50,11 @@ function init(args)
 end
 
 function delay()
+  if not came then
+    -- They do not all come in one moment.
+    came = true
+    return math.random(0, think * 3)
+  end
   return math.random(math.floor(think / 2), math.floor(think * 3 / 2))
 end
 

@@ -14,7 +14,7 @@ use wix_visitor_tests::load::{Load, report, run};
 // Servers are started and killed by calls that block: nobody else is to wait for that.
 #[tokio::main(flavor = "multi_thread", worker_threads = 4)]
 async fn main() -> ExitCode {
-    let mut load = Load { shoppers: 500, time: Duration::from_secs(20), think: Duration::from_millis(1000) };
+    let mut load = Load { shoppers: 500, time: Duration::from_secs(20), think: Duration::from_millis(2000) };
     let mut file = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {

@@ -95,9 +95,10 @@ impl Outcome {
 type Failed = Box<dyn Error + Send + Sync>;
 
 /// How many requests for tokens of a hundred fail: answered 503, cut off before they act, and cut off after they acted. Of those that
-/// pass one, the next takes its share, so that it is thirty in all.
+/// pass one, the next takes its share, so that it is thirty in all. Most are answered: after a lost answer a visitor is left alone for
+/// a lease, which is most of a short run.
 const FAULTS: [(fn(Fault) -> Fault, u8); 3] =
-    [(|fault| fault.status(503), 10), (Fault::reset, 11), (Fault::reset_after_acting, 13)];
+    [(|fault| fault.status(503), 22), (Fault::reset, 5), (Fault::reset_after_acting, 6)];
 
 /// For how long an instance that was killed is away.
 const AWAY: Duration = Duration::from_secs(2);
@@ -119,11 +120,13 @@ pub async fn run(load: Load, tell: impl Fn(&str)) -> Result<Outcome, Failed> {
     for (fault, percent) in FAULTS {
         sandbox.fault(fault(Fault::on_token()).always().percent(percent));
     }
-    // It is not what is killed here, and need not wait for a busy disk.
-    let redis = ServerOptions::default().line("appendfsync everysec").start().await;
+    // It is not killed here, and need not wait for a busy disk.
+    let redis = ServerOptions::default().line("appendonly no").start().await;
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    // The most that the policy lets a store take: the machine is busy.
+    let store = format!("{}?timeout_ms=1900", redis.url());
     let start = async |folder: &TempDir| {
-        StorefrontOptions::new(sandbox.url(), folder.path()).store(redis.url()).log("warn").start().await
+        StorefrontOptions::new(sandbox.url(), folder.path()).store(&store).log("warn").start().await
     };
     let mut shops = [start(&folders[0]).await, start(&folders[1]).await];
     let balancer = balancer::start([shops[0].address(), shops[1].address()]).await?;
@@ -143,13 +146,13 @@ pub async fn run(load: Load, tell: impl Fn(&str)) -> Result<Outcome, Failed> {
     })?;
     let begun = Instant::now();
     let mut kills = Vec::new();
-    // In the middle; where there is time, once a minute, by turns.
+    // After most have begun; where there is time, once a minute, by turns.
     let rounds = u32::try_from(load.time.as_secs() / 60).unwrap_or(1).max(1);
     let shopping = wrk.wait_with_output();
     tokio::pin!(shopping);
     let mut output = None;
     for round in 0..rounds {
-        let at = begun + load.time * (2 * round + 1) / (2 * rounds);
+        let at = begun + load.time * (5 * round + 3) / (5 * rounds);
         tokio::select! {
             done = &mut shopping => { output = Some(done?); break }
             () = sleep_until(at) => {}
@@ -208,7 +211,7 @@ pub async fn run(load: Load, tell: impl Fn(&str)) -> Result<Outcome, Failed> {
     let (begun, needed) = (begun.count(), u64::from(load.shoppers) * load.time.as_secs() / 10);
     for (holds, what) in [
         (all == load.shoppers, format!("wrk told of {all} shoppers")),
-        (begun * 10 > shoppers.len() * 9, format!("only {begun} had something in their carts before the last kill")),
+        (begun * 5 > shoppers.len() * 4, format!("only {begun} had something in their carts before the last kill")),
         (outcome.reads >= needed, format!("only {} carts were read, of {needed} at least", outcome.reads)),
         (outcome.answers.iter().all(|count| count * 4 > outcome.reads), "one instance did it all".to_owned()),
         (!kills.is_empty(), "nobody was killed".to_owned()),
