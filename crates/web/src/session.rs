@@ -390,7 +390,43 @@ fn is_shared(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use http::header::COOKIE;
+    use wix_visitor_core::{ClientId, Grant, GrantError, GrantFailure, GrantReply, TokenEndpoint, async_trait};
+
     use super::*;
+    use crate::cookie::CookieName;
+    use crate::id_cookie::IdCookie;
+    use crate::keeping::Keeping;
+    use crate::pocket::Pocket;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    #[async_trait]
+    impl TokenEndpoint for Nowhere {
+        fn issuer(&self) -> &str {
+            "nowhere"
+        }
+
+        async fn grant(&self, _: &ClientId, _: &Grant, _: Duration) -> Result<GrantReply, GrantError> {
+            Err(GrantError::new(GrantFailure::Transient, "nowhere"))
+        }
+    }
+
+    #[test]
+    fn a_session_shows_neither_its_id_nor_the_cookie_it_came_with() {
+        let visitors = Visitors::builder(ClientId::new("client").unwrap(), Nowhere, Pocket::new()).build().unwrap();
+        let keeping = Keeping::Server(IdCookie { name: CookieName::new("visitor").unwrap() });
+        let sessions = Arc::new(Sessions { visitors, keeping });
+        let id = SessionId::new();
+        for cookie in [format!("__Host-visitor={}.20000", id.key()), format!("__Host-visitor={}", id.key())] {
+            let request = Request::get("/").header(COOKIE, cookie).body(()).unwrap().into_parts().0;
+            let session = Session::of(&request, &sessions);
+            let shown = format!("{session:?} {:?} {:?}", session.0.shown, session.0.sessions);
+            assert!(!shown.contains(id.key()), "{shown}");
+        }
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
