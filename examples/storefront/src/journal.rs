@@ -125,7 +125,7 @@ fn words(kind: &EventKind) -> Option<(Mood, String)> {
         }
         EventKind::RenewalFailed(error) => {
             let why = error.status().map_or(String::new(), |status| format!(" (status {status})"));
-            (Mood::Bad, format!("the endpoint failed{why}: nothing is lost, and the token in hand still serves"))
+            (Mood::Bad, format!("the endpoint failed{why}: nothing is lost, and a token in hand still serves"))
         }
         EventKind::VisitorLost(lost) => (Mood::Bad, format!("the visitor was lost: {lost}")),
         EventKind::MemberSessionEnded => (Mood::Bad, "the member's session has ended: sign in again".to_owned()),

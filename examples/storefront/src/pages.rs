@@ -85,11 +85,14 @@ pub(crate) async fn trouble(shopper: &Shopper, error: &ShopError) -> Markup {
         401 => ("Signed out", false),
         _ => ("That did not work", true),
     };
+    let soon = again && status.is_server_error();
     let content = html! {
+        @if soon { meta http-equiv="refresh" content="3;url=/cart"; }
         section.card.trouble {
             p.status { (status.as_u16()) }
             h1 { (title) }
             p { (error.for_shoppers()) }
+            @if soon { p.words { "This page tries again by itself." } }
             div.buttons {
                 @if error::is_signed_out(error) {
                     a.button.primary href="/sign-in" { "Sign in again" }

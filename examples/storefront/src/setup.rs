@@ -69,7 +69,7 @@ impl Shop {
         if sandbox.is_some() {
             let mut policy = Policy::default();
             // Whoever has mended the endpoint wants to see it work, not to wait for a minute.
-            policy.backoff_most = Duration::from_secs(3);
+            policy.backoff_most = Duration::from_secs(2);
             builder = builder.issuer(SANDBOX_ISSUER).policy(policy);
         }
         let site = builder.connect().await?;
