@@ -204,6 +204,9 @@ async fn events_come_as_they_happen_and_an_open_stream_does_not_keep_it_from_end
     browser.get("/api/cart").await;
     stream.until("(1st renewal)").await;
     stream.until("\"generation\":1").await;
+    // Until it is in the store, whoever asks for another renewal is given this one.
+    let is_saved = |state: &Value| state["generation"] == 1 && state["saved"] == true;
+    browser.until(Duration::from_secs(20), "/panel/state", |answer| is_saved(&answer.json())).await;
     browser.post("/panel/break", &[]).await;
     stream.until("the endpoint failed (status 503)").await;
     assert_eq!(browser.get("/api/cart").await.json()["count"], 1);

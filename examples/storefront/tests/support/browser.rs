@@ -11,38 +11,38 @@ use wix_visitor_testkit::ledger::note_secret;
 
 /// Who clones it has the same browser.
 #[derive(Clone)]
-pub struct Browser {
+pub(crate) struct Browser {
     client: Client,
     home: String,
     cookies: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 #[derive(Debug)]
-pub struct Page {
-    pub status: u16,
-    pub location: Option<String>,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Browser {
-    pub fn new(home: &str) -> Self {
+    pub(crate) fn new(home: &str) -> Self {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
-        let client = client.timeout(Duration::from_secs(60)).build().unwrap();
+        let client = client.timeout(Duration::from_secs(20)).build().unwrap();
         Self { client, home: home.to_owned(), cookies: Arc::default() }
     }
 
     /// Another browser, into which the cookies were planted.
-    pub fn clone_with_its_cookies(&self) -> Self {
+    pub(crate) fn clone_with_its_cookies(&self) -> Self {
         let cookies = self.cookies.lock().unwrap().clone();
         Self { cookies: Arc::new(Mutex::new(cookies)), ..self.clone() }
     }
 
-    pub fn session(&self) -> String {
+    pub(crate) fn session(&self) -> String {
         self.cookies.lock().unwrap()["visitor"].clone()
     }
 
-    pub fn set_session(&self, value: &str) {
+    pub(crate) fn set_session(&self, value: &str) {
         self.cookies.lock().unwrap().insert("visitor".to_owned(), value.to_owned());
     }
 
@@ -80,43 +80,43 @@ impl Browser {
         page
     }
 
-    pub async fn get(&self, path: &str) -> Page {
+    pub(crate) async fn get(&self, path: &str) -> Page {
         self.page(self.client.get(self.url(path))).await
     }
 
-    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
+    pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
         let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
         let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         let request = self.client.post(self.url(path)).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.page(request.body(body.join("&"))).await
     }
 
-    pub async fn post_json(&self, path: &str, body: &Value) -> Page {
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Page {
         self.page(self.client.post(self.url(path)).json(body)).await
     }
 
     /// As another site makes a browser send it: without the cookie.
-    pub async fn from_elsewhere(&self, path: &str) -> Page {
+    pub(crate) async fn from_elsewhere(&self, path: &str) -> Page {
         let request = self.client.post(self.url(path)).header("sec-fetch-site", "cross-site");
         Self::new(&self.home).page(request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")).await
     }
 
     /// What a script of a page asks for: the one answer that holds a token.
-    pub async fn hand_over(&self, path: &str) -> Value {
+    pub(crate) async fn hand_over(&self, path: &str) -> Value {
         let request = self.client.post(self.url(path)).header("origin", &self.home).json(&json!({}));
         let response = self.send(request).await;
         assert_eq!(response.status(), 200);
         response.json().await.unwrap()
     }
 
-    pub async fn stream(&self, path: &str) -> Stream {
+    pub(crate) async fn stream(&self, path: &str) -> Stream {
         let response = self.send(self.client.get(self.url(path))).await;
         assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
         Stream { response, seen: String::new() }
     }
 
     /// Asks until the answer is as wanted.
-    pub async fn until(&self, patience: Duration, path: &str, wanted: impl Fn(&Page) -> bool) -> Page {
+    pub(crate) async fn until(&self, patience: Duration, path: &str, wanted: impl Fn(&Page) -> bool) -> Page {
         let end = Instant::now() + patience;
         loop {
             let page = self.get(path).await;
@@ -129,7 +129,7 @@ impl Browser {
     }
 
     /// Whether the shop can be connected to, and what it says then.
-    pub async fn try_json(&self, path: &str) -> Option<Value> {
+    pub(crate) async fn try_json(&self, path: &str) -> Option<Value> {
         let cookie = format!("visitor={}", self.session());
         let response = self.client.get(self.url(path)).header(COOKIE, cookie).send().await.ok()?;
         response.json().await.ok()
@@ -137,43 +137,42 @@ impl Browser {
 }
 
 impl Page {
-    pub fn count(&self, what: &str) -> usize {
+    pub(crate) fn count(&self, what: &str) -> usize {
         self.body.matches(what).count()
     }
 
-    pub fn between(&self, start: &str, end: &str) -> String {
+    pub(crate) fn between(&self, start: &str, end: &str) -> String {
         let rest = self.body.split_once(start).unwrap_or_else(|| panic!("no {start} in {}", self.body)).1;
         rest.split_once(end).unwrap().0.to_owned()
     }
 
     /// The text of the element with this id.
-    pub fn text(&self, id: &str) -> String {
+    pub(crate) fn text(&self, id: &str) -> String {
         self.between(&format!("id=\"{id}\">"), "<")
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 }
 
 /// Server-sent events.
-pub struct Stream {
+pub(crate) struct Stream {
     response: Response,
     seen: String,
 }
 
 impl Stream {
     /// Reads on until this has come.
-    pub async fn until(&mut self, what: &str) {
+    pub(crate) async fn until(&mut self, what: &str) {
         while !self.seen.contains(what) {
-            let chunk = self.response.chunk().await.unwrap();
-            let chunk = chunk.unwrap_or_else(|| panic!("the stream ended without {what:?}: {}", self.seen));
+            let Ok(Some(chunk)) = self.response.chunk().await else { panic!("no {what:?}: {}", self.seen) };
             self.seen.push_str(&String::from_utf8_lossy(&chunk));
             assert!(!self.seen.contains("JWS."));
         }
     }
 
-    pub async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         while self.response.chunk().await.unwrap().is_some() {}
     }
 }

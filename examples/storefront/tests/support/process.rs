@@ -13,15 +13,15 @@ use wix_visitor_testkit::sandbox::Sandbox;
 use crate::browser::Browser;
 
 /// Ends with the test.
-pub struct Storefront {
-    pub url: String,
+pub(crate) struct Storefront {
+    pub(crate) url: String,
     child: Child,
     out: BufReader<ChildStdout>,
     err: JoinHandle<String>,
 }
 
 impl Storefront {
-    pub async fn start(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = command(data, arguments, variables).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut err = child.stderr.take().unwrap();
@@ -40,19 +40,19 @@ impl Storefront {
     }
 
     /// For a site, whose API is that sandbox.
-    pub async fn on(sandbox: &Sandbox, data: &Path, arguments: &[&str]) -> Self {
+    pub(crate) async fn on(sandbox: &Sandbox, data: &Path, arguments: &[&str]) -> Self {
         let url = sandbox.url();
         Self::start(data, arguments, &[("WIX_CLIENT_ID", crate::CLIENT_ID), ("WIX_API_URL", &url)]).await
     }
 
     /// Its exit code and what it says, where it does not start.
-    pub async fn fails(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    pub(crate) async fn fails(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
         let output = command(data, arguments, variables).output().await.unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 
     /// The state of the panel, once another process answers than the one from before.
-    pub async fn until_restarted(&mut self, browser: &Browser, before: &Value) -> Value {
+    pub(crate) async fn until_restarted(&mut self, browser: &Browser, before: &Value) -> Value {
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(state) = browser.try_json("/panel/state").await
@@ -66,7 +66,7 @@ impl Storefront {
     }
 
     /// Ends it as Ctrl-C does, and looks through what it said.
-    pub async fn stop(mut self, browser: &Browser) {
+    pub(crate) async fn stop(mut self, browser: &Browser) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").arg(&pid).status().await.unwrap().success());
         let status = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await.unwrap().unwrap();
