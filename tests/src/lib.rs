@@ -10,7 +10,9 @@ pub mod command;
 pub mod counter;
 pub mod halting;
 pub mod instance;
+pub mod numbers;
 #[cfg(all(feature = "redis", unix))]
 pub mod redis;
+pub mod spans;
 pub mod step_clock;
 pub mod trace;

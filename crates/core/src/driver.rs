@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use crate::clock::{Clock, Entropy};
 use crate::elsewhere::Elsewhere;
@@ -15,20 +16,27 @@ use crate::endpoint::{GrantError, GrantFailure, TokenEndpoint};
 use crate::entry::{Entry, Progress};
 use crate::error::{Error, ErrorKind, StoreError, StoreErrorKind};
 use crate::events::{Event, EventKind};
-use crate::key::ClientId;
+use crate::health::Checkup;
+use crate::key::{ClientId, StoreKey};
+use crate::meters::Meters;
 use crate::policy::Policy;
 use crate::protocol::admission::{Admission, Pass, Purpose};
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
 use crate::protocol::intent::{Intent, intended, permitted, stems_from};
 use crate::protocol::reconcile::Held;
-use crate::record::{Lineage, Record, decode, encode};
+use crate::record::{Lineage, Record, Standing, decode, encode};
+use crate::sight::Operation;
 use crate::snapshots::Snapshots;
+use crate::spans;
 use crate::store::{Etag, Exchange, Stored, TokenStore};
+use crate::unsaved::Unsaved;
 
 /// How much longer than its own deadline an endpoint may take before the flow stops listening.
 const GRACE: Duration = Duration::from_millis(250);
 /// The least time between two renewals that start by themselves for one visitor.
 const QUIET: Duration = Duration::from_secs(5);
+/// How long a record without tokens is kept: longer than any claim or pause in it, and there is nothing else to lose.
+const KEEP_EMPTY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon a failed save is tried again: at first, and at most.
 const SAVE_FIRST: Duration = Duration::from_millis(100);
 const SAVE_MOST: Duration = Duration::from_secs(5);
@@ -64,6 +72,9 @@ pub(crate) struct Driver {
     /// No new grants.
     pub(crate) closing: CancellationToken,
     pub(crate) elsewhere: Elsewhere,
+    pub(crate) meters: Meters,
+    pub(crate) unsaved: Unsaved,
+    pub(crate) checkup: Checkup,
     admission: Mutex<Admission>,
     /// Room among what is not in the store yet.
     outbox: Arc<Semaphore>,
@@ -85,6 +96,9 @@ impl Driver {
         let outbox = usize::try_from(setup.policy.unsaved_most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             look_after: u64::try_from(setup.policy.look_after.as_millis()).unwrap_or(u64::MAX),
+            meters: Meters::new(&setup.client_id),
+            unsaved: Unsaved::new(&setup.client_id),
+            checkup: Checkup::default(),
             setup,
             events: broadcast::Sender::new(EVENTS),
             tasks: TaskTracker::new(),
@@ -115,17 +129,18 @@ impl Driver {
         drop(state);
         self.listen(&runtime);
         let seat = Seat { slot: Slot(Arc::clone(entry)), progress };
+        let span = spans::flight(entry.id, flight.goal());
         let driver = Arc::clone(self);
         // Detached: a caller that goes away cancels its wait, and nothing else.
-        runtime.spawn(self.tasks.track_future(async move {
-            driver.fly(seat, flight, intents).await;
-        }));
+        let fly = async move { driver.fly(seat, flight, intents).await };
+        runtime.spawn(self.tasks.track_future(fly.instrument(span)));
         Ok(Boarded { progress: waiting, joined: None })
     }
 
     async fn fly(self: Arc<Self>, seat: Seat, mut flight: Flight, intents: u64) {
         let entry = Arc::clone(&seat.slot.0);
         let result = self.perform(&entry, &mut flight, intents, &seat.progress).await;
+        spans::ended(&Span::current(), result.as_ref().map_or_else(|error| error.kind().name(), |_| "landed"));
         if *flight.goal() != Goal::Look {
             let pause = result.as_ref().err().and_then(Error::retry_in).unwrap_or_default();
             entry.keep_quiet_until(self.clock.monotonic() + pause.max(QUIET));
@@ -145,6 +160,7 @@ impl Driver {
         if !entry.is_unsaved() {
             entry.state().outbox = None;
         }
+        self.unsaved.note(entry);
         self.snapshots.weigh(entry);
     }
 
@@ -165,6 +181,7 @@ impl Driver {
             let known = entry.version();
             if step.publish {
                 entry.publish(flight.held().cloned(), intents, &self.policy);
+                self.unsaved.note(entry);
                 if !matches!(step.action, Action::Done(_)) {
                     progress.send_modify(|_| {}); // wakes those who wait
                 }
@@ -222,17 +239,20 @@ impl Driver {
                     // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
                     let start = self.clock.monotonic();
                     if let Err(error) = self.reserve(entry, timeout / 2).await {
-                        input = Input::StoreFailed(error);
+                        input = error;
                         continue;
                     }
                     let timeout = timeout.saturating_sub(self.clock.monotonic().saturating_sub(start));
-                    let answer = tokio::select! {
-                        biased;
-                        answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
-                        () = async { self.clock.sleep(timeout).await; self.clock.sleep(GRACE).await } => {
-                            Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
+                    let sent = async {
+                        tokio::select! {
+                            biased;
+                            answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
+                            () = async { self.clock.sleep(timeout).await; self.clock.sleep(GRACE).await } => {
+                                Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
+                            }
                         }
                     };
+                    let answer = self.grant_in_sight(entry.id, &grant, sent).await;
                     self.learn(entry, &answer);
                     Input::Granted(answer)
                 }
@@ -249,7 +269,8 @@ impl Driver {
 
     fn learn<T>(&self, entry: &Entry, answer: &Result<T, GrantError>) {
         match answer {
-            Err(error) if matches!(error.failure, GrantFailure::Transient | GrantFailure::Unknown) => {
+            // A refusal is about one visitor. So is a doubtful answer, unless others get it too.
+            Err(error) if error.failure != GrantFailure::Refused => {
                 let chance = u64::try_from(self.entropy.draw() >> 64).unwrap_or(0);
                 self.admission().failed(entry.id, error, chance, self.clock.now(), &self.policy);
             }
@@ -257,32 +278,37 @@ impl Driver {
         }
     }
 
-    fn admission(&self) -> MutexGuard<'_, Admission> {
+    pub(crate) fn admission(&self) -> MutexGuard<'_, Admission> {
         // Nothing that can panic runs under the lock.
         self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Room for what a grant will bring, in this process and in the store.
-    async fn reserve(&self, entry: &Entry, patience: Duration) -> Result<(), StoreError> {
+    async fn reserve(&self, entry: &Entry, patience: Duration) -> Result<(), Input> {
         if entry.state().outbox.is_none() {
-            let permit = self.outbox_permit(patience).await?;
+            let permit = self.outbox_permit(patience).await.map_err(Input::Barred)?;
             entry.state().outbox = Some(permit);
         }
-        tokio::select! {
-            biased;
-            answer = self.store.reserve(&entry.key, ROOM) => answer,
-            () = self.clock.sleep(self.policy.save) => {
-                Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer in time whether there is room"))
+        let asked = async {
+            tokio::select! {
+                biased;
+                answer = self.store.reserve(&entry.key, ROOM) => answer,
+                () = self.clock.sleep(self.policy.save) => {
+                    Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer in time whether there is room"))
+                }
             }
-        }
+        };
+        self.store_in_sight(Operation::Reserve, asked).await.map_err(Input::StoreFailed)
     }
 
-    async fn outbox_permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
+    async fn outbox_permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Error> {
         let full = || {
             let most = self.policy.unsaved_most;
-            let message =
-                format!("the tokens of {most} visitors wait to be saved; no more are asked for until some are");
-            StoreError::new(StoreErrorKind::Unavailable, "token", message)
+            let message = format!(
+                "the tokens of {most} visitors are being asked for or wait to be saved, and no more may at once; the visitor is \
+                 kept, try again"
+            );
+            Error::new(ErrorKind::Busy, message)
         };
         tokio::select! {
             biased;
@@ -305,9 +331,13 @@ impl Driver {
 
     /// One load, within the budget.
     pub(crate) async fn load(&self, entry: &Entry) -> Result<Option<Stored>, StoreError> {
+        self.store_in_sight(Operation::Load, self.load_in_time(&entry.key)).await
+    }
+
+    pub(crate) async fn load_in_time(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         tokio::select! {
             biased; // an answer that is there counts, however late it is
-            answer = self.store.load(&entry.key) => answer,
+            answer = self.store.load(key) => answer,
             () = self.clock.sleep(self.policy.save) => {
                 Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer to a load in time"))
             }
@@ -355,17 +385,25 @@ impl Driver {
         keep: Duration,
         budget: Duration,
     ) -> Result<Exchange, StoreError> {
-        tokio::select! {
-            biased; // likewise
-            answer = self.store.compare_exchange(&entry.key, expected, new, keep) => answer,
-            () = self.clock.sleep(budget) => {
-                Err(StoreError::new(StoreErrorKind::Unknown, "token", "no answer to a write in time"))
+        let asked = async {
+            tokio::select! {
+                biased; // likewise
+                answer = self.store.compare_exchange(&entry.key, expected, new, keep) => answer,
+                () = self.clock.sleep(budget) => {
+                    Err(StoreError::new(StoreErrorKind::Unknown, "token", "no answer to a write in time"))
+                }
             }
-        }
+        };
+        self.store_in_sight(Operation::Swap, asked).await
     }
 
     fn keep(&self, record: &Record) -> Duration {
-        if record.is_tombstone() { self.policy.keep_tombstone } else { self.policy.keep }
+        match record.standing {
+            // A mint that is under way, or has failed.
+            Standing::Empty => KEEP_EMPTY.min(self.policy.keep),
+            Standing::Forgotten(_) | Standing::Retired(..) => self.policy.keep_tombstone,
+            Standing::Held(_) => self.policy.keep,
+        }
     }
 
     pub(crate) fn report(&self, entry: &Entry, kind: EventKind) {
@@ -379,6 +417,7 @@ impl Driver {
             EventKind::SavePending(error) => tracing::warn!(%visitor, %error, "save pending"),
             other => tracing::debug!(%visitor, event = ?other, "event"),
         }
+        self.meters.event(&kind);
         // Nobody listening is no failure.
         let _ = self.events.send(Event { visitor, kind });
     }
@@ -411,11 +450,13 @@ impl Driver {
         self.listen(&runtime);
         let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
         let id = entry.id;
-        let task = runtime.spawn(self.tasks.track_future(async move {
+        let change = async move {
             let result = driver.impose(&entry, &intent).await;
             driver.settle(&entry);
+            spans::ended(&Span::current(), result.as_ref().map_or_else(|error| error.kind().name(), |_| "done"));
             result
-        }));
+        };
+        let task = runtime.spawn(self.tasks.track_future(change.instrument(spans::change(id))));
         match task.await {
             Ok(result) => result.map_err(|error| error.with_visitor(id)),
             Err(end) if end.is_panic() => Err(half_way()),

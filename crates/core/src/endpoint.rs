@@ -50,6 +50,13 @@ pub enum GrantFailure {
     Doubtful,
 }
 
+impl GrantReply {
+    /// Whether it holds no token at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.access_token.is_none() && self.refresh_token.is_none()
+    }
+}
+
 /// A grant that brought no tokens. Cheap to clone; holds no secret.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
-use crate::clock::Timestamp;
+use crate::clock::{Now, Timestamp};
 use crate::error::Error;
 use crate::key::{StoreKey, VisitorId};
 use crate::name::Name;
@@ -91,6 +91,8 @@ pub(crate) struct State {
     pub(crate) saving: bool,
     /// The room among what is not in the store yet, from before a grant is sent until what it brought is saved.
     pub(crate) outbox: Option<OwnedSemaphorePermit>,
+    /// Since when this is noted as not being in the store, on the monotonic clock.
+    pub(crate) unsaved_since: Option<Duration>,
     attachments: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
@@ -154,6 +156,12 @@ impl Entry {
     /// The version that the store was last known to have.
     pub(crate) fn etag(&self) -> Option<Etag> {
         self.snapshot.load().as_ref().and_then(|snapshot| snapshot.held.etag)
+    }
+
+    /// When what is not in the store yet was got, if that is so.
+    pub(crate) fn unsaved_since(&self) -> Option<Now> {
+        let snapshot = self.snapshot.load();
+        snapshot.as_ref().filter(|snapshot| snapshot.held.etag.is_none()).map(|snapshot| snapshot.held.seen)
     }
 
     pub(crate) fn is_unsaved(&self) -> bool {

@@ -152,6 +152,26 @@ pub enum ErrorKind {
     Panicked,
 }
 
+impl ErrorKind {
+    /// As spans and metrics say it: `outcome_unknown` and the like.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::Misconfigured => "misconfigured",
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Busy => "busy",
+            Self::Store => "store",
+            Self::MemberSessionEnded => "member_session_ended",
+            Self::VisitorLost => "visitor_lost",
+            Self::ShuttingDown => "shutting_down",
+            Self::NoRuntime => "no_runtime",
+            Self::Retired => "retired",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
 /// A failure of the flow. Cheap to clone (all who waited for one grant get the same); holds no secret.
 ///
 /// `Display` is one line that says what failed and what to do. [`source`](StdError::source) tells what lies beneath.

@@ -42,6 +42,8 @@ pub enum EventKind {
     SavePending(Error),
     /// Tokens that were pending are in the store.
     Saved,
+    /// A claim whose holder let it run out was taken over: that holder was killed or stopped, or had no answer to its grant.
+    ClaimTakenOver,
     /// A refresh token that was kept aside had to go.
     AlternateDropped,
     /// This many events came faster than they were taken, and are gone.

@@ -7,18 +7,25 @@ mod endpoint;
 mod entry;
 mod error;
 mod events;
+mod health;
 mod key;
 mod last;
+mod meters;
 mod name;
 mod policy;
 #[doc(hidden)] // open to checkers and simulations; no promise of stability
 pub mod protocol;
 #[doc(hidden)] // likewise
 pub mod record;
+#[cfg(feature = "sealing")]
+mod sealing;
 mod secret;
+mod sight;
 mod snapshots;
+mod spans;
 pub mod store;
 mod tokens;
+mod unsaved;
 mod visitor;
 mod visitors;
 
@@ -27,8 +34,11 @@ pub use clock::{Clock, Entropy, Now, SystemClock, SystemEntropy, Timestamp};
 pub use endpoint::{Grant, GrantError, GrantFailure, GrantReply, TokenEndpoint};
 pub use error::{Error, ErrorKind, StoreError, StoreErrorKind};
 pub use events::{Event, EventKind, Events, LossReason, VisitorLost};
+pub use health::Health;
 pub use key::{ClientId, StoreKey, VisitorId};
 pub use policy::{OnRefused, Policy};
+#[cfg(feature = "sealing")]
+pub use sealing::{KeyRing, OpenError, SealingKey};
 pub use secret::Secret;
 pub use store::{Change, Changes, Etag, Exchange, Stored, TokenStore};
 pub use tokens::{AccessToken, RefreshToken, Role, Tokens};

@@ -118,7 +118,10 @@ impl Visitor {
     /// Never a new visitor in place of an error: see [`ErrorKind`]. All who waited for one grant get the same error.
     pub async fn authorization(&self) -> Result<Authorization, Error> {
         match self.present(&Goal::Serve) {
-            Some(header) => Ok(Authorization { header, lost: None }),
+            Some(header) => {
+                self.driver.meters.hit();
+                Ok(Authorization { header, lost: None })
+            }
             None => Box::pin(self.obtain(Goal::Serve)).await,
         }
     }
@@ -350,8 +353,7 @@ impl Visitor {
     fn look_meanwhile(&self, snapshot: &Snapshot, now: Timestamp) {
         snapshot.needs_no_look(now);
         if !self.driver.elsewhere.covers(snapshot.held.seen.monotonic) {
-            // The present token serves, whatever comes of it.
-            let _ = self.driver.board(&self.entry, Goal::Look);
+            self.driver.look(&self.entry);
         }
     }
 
@@ -378,13 +380,18 @@ impl Visitor {
         let mut lost = None;
         let mut vanished = 0;
         let mut first = true;
+        let mut waiting = None;
         loop {
             if let Some(header) = self.present(&goal) {
+                if waiting.is_none() {
+                    self.driver.meters.hit();
+                }
                 return Ok(Authorization { header, lost });
             }
             if self.driver.clock.monotonic().saturating_sub(start) > wait {
                 return Err(self.late());
             }
+            waiting.get_or_insert_with(|| self.driver.meters.wait());
             let Boarded { progress: mut flight, joined } = self.driver.board(&self.entry, goal.clone())?;
             // A flight that was under way before this call may bring the very token that was rejected; a later one tells that
             // there is no better.

@@ -7,6 +7,7 @@ use crate::driver::{Driver, Setup, runtime};
 use crate::endpoint::TokenEndpoint;
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
+use crate::health::Health;
 use crate::key::{ClientId, StoreKey};
 use crate::last::Last;
 use crate::policy::Policy;
@@ -76,6 +77,14 @@ impl Visitors {
     /// The numbers of the flow.
     pub fn policy(&self) -> &Policy {
         &self.driver.policy
+    }
+
+    /// How this instance is: for readiness checks and dashboards. Asks the store for a record that nobody has, and within a second
+    /// once, however many ask; answers within the policy's `save`.
+    ///
+    /// [`Health::is_ready`] says whether to send shoppers here.
+    pub async fn health(&self) -> Health {
+        self.driver.health().await
     }
 
     /// Ends in good order: no new grant is sent, grants under way are waited for and saved, claims not yet used are given

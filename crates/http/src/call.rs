@@ -11,6 +11,7 @@ use crate::network::why;
 use crate::options::{HttpOptions, RedirectRefused};
 use crate::origin::BaseUrl;
 use crate::response::ApiResponse;
+use crate::span::api_call;
 
 static CONSISTENT: HeaderName = HeaderName::from_static("x-wix-consistent");
 
@@ -76,6 +77,16 @@ impl Credentials for Visitor {
 
 /// Sends the request with the visitor's token, which has been resolved within the API's origin.
 pub(crate) async fn send(
+    api: &Api,
+    visitor: &dyn Credentials,
+    memory: &ApiMemory,
+    request: reqwest::Request,
+) -> Result<ApiResponse, Error> {
+    let method = request.method().clone();
+    api_call(visitor.id(), &method, renewing(api, visitor, memory, request)).await
+}
+
+async fn renewing(
     api: &Api,
     visitor: &dyn Credentials,
     memory: &ApiMemory,

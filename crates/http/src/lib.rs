@@ -15,6 +15,7 @@ mod request;
 mod response;
 mod retry_after;
 mod site;
+mod span;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -6,6 +6,7 @@ use wix_visitor_core::{Error, ErrorKind, Timestamp};
 
 use crate::call::{Api, Credentials};
 use crate::response::ApiResponse;
+use crate::span::api_call;
 
 /// What Wix says about the visitor's access token (`POST /oauth2/token-info`). All of it is untrusted input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,17 +42,7 @@ struct Wire {
 }
 
 pub(crate) async fn token_info(api: &Api, visitor: &dyn Credentials) -> Result<TokenInfo, Error> {
-    let pass = visitor.authorization().await?;
-    let token = pass
-        .header
-        .to_str()
-        .map_err(|_| Error::new(ErrorKind::InvalidInput, "the access token is no text, so it cannot be asked about"))?;
-    let body = serde_json::json!({ "token": token }).to_string();
-    let mut request = reqwest::Request::new(Method::POST, api.base.with_path("/oauth2/token-info")?);
-    request.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    *request.timeout_mut() = Some(api.timeout);
-    *request.body_mut() = Some(body.into());
-    let response = ApiResponse::read(api.execute(request).await?).await;
+    let response = api_call(visitor.id(), &Method::POST, ask(api, visitor)).await?;
     let status = response.status();
     if !status.is_success() {
         return Err(Error::new(ErrorKind::Unavailable, "the API does not tell about the token")
@@ -68,6 +59,20 @@ pub(crate) async fn token_info(api: &Api, visitor: &dyn Credentials) -> Result<T
         issued: wire.iat.as_ref().and_then(seconds),
         expires: wire.exp.as_ref().and_then(seconds),
     })
+}
+
+async fn ask(api: &Api, visitor: &dyn Credentials) -> Result<ApiResponse, Error> {
+    let pass = visitor.authorization().await?;
+    let token = pass
+        .header
+        .to_str()
+        .map_err(|_| Error::new(ErrorKind::InvalidInput, "the access token is no text, so it cannot be asked about"))?;
+    let body = serde_json::json!({ "token": token }).to_string();
+    let mut request = reqwest::Request::new(Method::POST, api.base.with_path("/oauth2/token-info")?);
+    request.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    *request.timeout_mut() = Some(api.timeout);
+    *request.body_mut() = Some(body.into());
+    Ok(ApiResponse::read(api.execute(request).await?).await)
 }
 
 /// Seconds since 1970, as a number or, as Wix writes 64-bit numbers, a string.

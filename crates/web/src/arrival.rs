@@ -16,6 +16,8 @@ pub(crate) struct Arrival {
     pub(crate) cookie_withheld: bool,
     /// The server was addressed as this very machine.
     pub(crate) loopback: bool,
+    /// It is no style, script, font or the like, for which nobody acts as a visitor before the answer.
+    pub(crate) may_need_tokens: bool,
 }
 
 impl Arrival {
@@ -26,7 +28,9 @@ impl Arrival {
             && text("sec-fetch-mode") == Some("navigate")
             && text("sec-fetch-dest") == Some("document");
         let loopback = host(request).is_some_and(|host| is_loopback(&host));
-        Self { cross_site, cookie_withheld: cross_site && !followed, loopback }
+        let dest = text("sec-fetch-dest");
+        let may_need_tokens = dest.is_none_or(|dest| matches!(dest, "document" | "iframe" | "empty"));
+        Self { cross_site, cookie_withheld: cross_site && !followed, loopback, may_need_tokens }
     }
 }
 

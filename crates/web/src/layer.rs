@@ -1,6 +1,7 @@
-//! The tower layer: a session for each request.
+//! The tower layers: a session for each request.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,23 +9,27 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
-use wix_visitor_core::{Error, Visitors};
+use wix_visitor_core::{ClientId, Error, KeyRing, TokenEndpoint, Visitors, VisitorsBuilder};
 
-use crate::cookie::SessionCookie;
+use crate::cookie::CookieName;
+use crate::id_cookie::IdCookie;
+use crate::keeping::{Keeping, Sessions};
+use crate::pocket::Pocket;
+use crate::sealed::SealedCookies;
 use crate::session::Session;
 
-/// Gives each request a [`Session`] among its extensions, and each response what the browser has to know of it. Cheap to clone.
+/// Gives each request a [`Session`] among its extensions, and each response what the browser has to know of it. The visitors are in
+/// the site's store, and the browser has an id. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SessionLayer {
     visitors: Visitors,
-    cookie: Arc<SessionCookie>,
+    name: CookieName,
 }
 
 impl SessionLayer {
     /// Sessions of this site's visitors, in the cookie `__Host-visitor`.
     pub fn new(visitors: &Visitors) -> Self {
-        let cookie = SessionCookie::new("visitor").unwrap_or_else(|_| unreachable!("the name is of letters alone"));
-        Self { visitors: visitors.clone(), cookie: Arc::new(cookie) }
+        Self { visitors: visitors.clone(), name: usual_name() }
     }
 
     /// Names the cookie `__Host-<name>`: for two sites on one host.
@@ -32,39 +37,120 @@ impl SessionLayer {
     /// # Errors
     /// [`InvalidInput`](wix_visitor_core::ErrorKind::InvalidInput) if no cookie can have this name.
     pub fn cookie_name(self, name: &str) -> Result<Self, Error> {
-        let plain_on_loopback = self.cookie.plain_on_loopback;
-        let cookie = SessionCookie { plain_on_loopback, ..SessionCookie::new(name)? };
-        Ok(Self { cookie: Arc::new(cookie), ..self })
+        Ok(Self { name: renamed(&self.name, name)?, ..self })
     }
 
     /// Where the server is addressed as this very machine (`localhost`, 127.0.0.0/8, `[::1]`), the cookie has its plain name and no
     /// `Secure`: for browsers that want `https` even there.
     #[must_use]
     pub fn plain_on_loopback(self) -> Self {
-        let cookie = SessionCookie { plain_on_loopback: true, ..(*self.cookie).clone() };
-        Self { cookie: Arc::new(cookie), ..self }
+        Self { name: CookieName { plain_on_loopback: true, ..self.name }, ..self }
     }
+}
+
+/// Gives each request a [`Session`] as [`SessionLayer`] does, for a server without a store: the tokens are in the browser's cookies,
+/// sealed, and each response whose request changed them brings the new ones.
+///
+/// **What it cannot do.** Requests at the same time share a grant within one process only. What two processes do to one session at
+/// once, neither knows of the other: a visitor whose very first requests go to two of them may be minted twice, and the last answer
+/// counts; should Wix replace refresh tokens at a renewal, one of two at once may spend what the other needs. A sign-out takes the
+/// cookies away, and nothing more: whoever copied them before can go on with them until the refresh token ends or the key is removed
+/// from the ring. Where any of this matters, keep visitors in a store.
+///
+/// A process keeps what it has seen for as long as it is in use, so an answer that never arrived is made good by the next one; that
+/// memory ends with the process.
+#[derive(Clone, Debug)]
+pub struct SealedSessionLayer {
+    visitors: Visitors,
+    pocket: Pocket,
+    ring: KeyRing,
+    name: CookieName,
+}
+
+impl SealedSessionLayer {
+    /// Sessions of this site in the cookies `__Host-visitor-…`, sealed by the ring's primary key.
+    ///
+    /// # Errors
+    /// Those of [`VisitorsBuilder::build`].
+    pub fn new(client_id: ClientId, endpoint: impl TokenEndpoint, ring: KeyRing) -> Result<Self, Error> {
+        Self::configured(client_id, endpoint, ring, |builder| builder)
+    }
+
+    /// The same, with a policy, a clock and the like of one's own.
+    ///
+    /// # Errors
+    /// Those of [`VisitorsBuilder::build`].
+    pub fn configured(
+        client_id: ClientId,
+        endpoint: impl TokenEndpoint,
+        ring: KeyRing,
+        configure: impl FnOnce(VisitorsBuilder) -> VisitorsBuilder,
+    ) -> Result<Self, Error> {
+        let pocket = Pocket::new();
+        let visitors = configure(Visitors::builder(client_id, endpoint, pocket.clone())).build()?;
+        Ok(Self { visitors, pocket, ring, name: usual_name() })
+    }
+
+    /// The visitors of these sessions: to call APIs as one of them, to see their events, and to shut down. What is asked of it by a
+    /// key of your own is kept in this process's memory alone.
+    pub fn visitors(&self) -> &Visitors {
+        &self.visitors
+    }
+
+    /// Names the cookies `__Host-<name>-…`: for two sites on one host.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](wix_visitor_core::ErrorKind::InvalidInput) if no cookie can have this name.
+    pub fn cookie_name(self, name: &str) -> Result<Self, Error> {
+        Ok(Self { name: renamed(&self.name, name)?, ..self })
+    }
+
+    /// As [`SessionLayer::plain_on_loopback`].
+    #[must_use]
+    pub fn plain_on_loopback(self) -> Self {
+        Self { name: CookieName { plain_on_loopback: true, ..self.name }, ..self }
+    }
+}
+
+fn usual_name() -> CookieName {
+    CookieName { text: "visitor".to_owned(), plain_on_loopback: false }
+}
+
+fn renamed(old: &CookieName, name: &str) -> Result<CookieName, Error> {
+    Ok(CookieName { plain_on_loopback: old.plain_on_loopback, ..CookieName::new(name)? })
 }
 
 impl<S> Layer<S> for SessionLayer {
     type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> SessionService<S> {
-        SessionService { inner, layer: self.clone() }
+        let keeping = Keeping::Server(IdCookie { name: self.name.clone() });
+        SessionService { inner, sessions: Arc::new(Sessions { visitors: self.visitors.clone(), keeping }) }
     }
 }
 
-/// A service whose requests have a [`Session`]: what [`SessionLayer`] makes.
+impl<S> Layer<S> for SealedSessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> SessionService<S> {
+        let cookies = SealedCookies::new(self.name.clone(), self.ring.clone(), self.visitors.client_id().clone());
+        let keeping = Keeping::Browser(cookies, self.pocket.clone());
+        SessionService { inner, sessions: Arc::new(Sessions { visitors: self.visitors.clone(), keeping }) }
+    }
+}
+
+/// A service whose requests have a [`Session`]: what [`SessionLayer`] and [`SealedSessionLayer`] make.
 #[derive(Clone, Debug)]
 pub struct SessionService<S> {
     inner: S,
-    layer: SessionLayer,
+    sessions: Arc<Sessions>,
 }
 
 impl<S, B, R> Service<Request<B>> for SessionService<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
+    B: Send + 'static,
     R: Send,
 {
     type Response = Response<R>;
@@ -77,11 +163,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let session = Session::of(&parts, &self.layer.visitors, &self.layer.cookie);
+        let session = Session::of(&parts, &self.sessions);
         parts.extensions.insert(session.clone());
-        let answer = self.inner.call(Request::from_parts(parts, body));
+        let request = Request::from_parts(parts, body);
+        // The one that was found ready is called; its clone may not be.
+        let next = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {
-            let mut response = answer.await?;
+            session.prepare().await;
+            let mut response = inner.call(request).await?;
             session.answer(response.headers_mut()).await;
             Ok(response)
         })

@@ -6,12 +6,18 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod hand_over;
+mod id_cookie;
+mod keeping;
 mod layer;
+mod meters;
+mod pocket;
+mod sealed;
 mod session;
 
 pub use error::SessionError;
 #[cfg(feature = "axum")]
 pub use extract::NoSessionLayer;
 pub use hand_over::{GLUE, HandOver, TakeOver};
-pub use layer::{SessionLayer, SessionService};
+pub use layer::{SealedSessionLayer, SessionLayer, SessionService};
 pub use session::Session;
+pub use wix_visitor_core::{KeyRing, SealingKey};

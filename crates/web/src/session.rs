@@ -1,22 +1,29 @@
 //! One request's session: from its cookie to its visitor, and what the response says of it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, request};
-use wix_visitor_core::{Timestamp, Tokens, Visitor, Visitors};
+use tokio::time::Instant;
+use wix_visitor_core::{Secret, Timestamp, Tokens, Visitor, Visitors};
 
 use crate::arrival::Arrival;
-use crate::cookie::{Day, SessionCookie, SessionId, Shown};
+use crate::cookie::SessionId;
 use crate::error::SessionError;
+use crate::keeping::{Known, News, Sessions, Shown};
+use crate::meters::{self, Without};
 
-/// For how long a request that was under way may still come with a session that was replaced.
+/// For how long a request that was under way may still come with a session that was replaced, since this process first saw that it was.
 const UNDER_WAY: Duration = Duration::from_secs(60);
+/// So long ago by the wall clock, it was replaced before any request that is under way; clocks of two machines differ by less.
+const LONG_SINCE: Duration = Duration::from_secs(15 * 60);
 /// How often the retirement of a replaced session is tried, and how long after one another at first.
 const RETIRE_TRIES: u32 = 10;
 const RETIRE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a request waits for a renewal while the token at hand still serves.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The session of one request, out of its extensions. Cheap to clone; clones share everything.
 ///
@@ -25,9 +32,10 @@ const RETIRE_PAUSE: Duration = Duration::from_millis(500);
 pub struct Session(Arc<Inner>);
 
 struct Inner {
-    visitors: Visitors,
-    cookie: Arc<SessionCookie>,
+    sessions: Arc<Sessions>,
     arrival: Arrival,
+    /// What the browser showed.
+    shown: Option<Known>,
     state: Mutex<State>,
 }
 
@@ -35,15 +43,24 @@ struct State {
     id: Id,
     /// Somebody asked for its visitor.
     used: bool,
-    /// The response's head is out.
-    answered: bool,
+    answer: Answer,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Ahead,
+    /// The head is out, and the browser knows the session.
+    Told,
+    /// The head is out, and the browser does not.
+    Silent,
 }
 
 /// Which session it is.
 #[derive(Clone, Debug)]
 enum Id {
-    /// The browser named it, and was given it on that day.
-    Shown(SessionId, Day),
+    /// The one that the browser showed.
+    Shown,
     /// New; the browser is told if it gets a page, or if the visitor is used.
     Offered(SessionId),
     /// New, and the browser has to be told: signed in or out.
@@ -55,57 +72,116 @@ enum Id {
 }
 
 impl Session {
-    pub(crate) fn of(request: &request::Parts, visitors: &Visitors, cookie: &Arc<SessionCookie>) -> Self {
+    pub(crate) fn of(request: &request::Parts, sessions: &Arc<Sessions>) -> Self {
         let arrival = Arrival::of(request);
-        let id = match cookie.read(&request.headers, arrival.loopback) {
-            Shown::Session(id, day) => Id::Shown(id, day),
-            Shown::Nothing if arrival.cookie_withheld => Id::Withheld,
-            Shown::Nothing => Id::Offered(SessionId::new()),
+        let (id, shown) = match sessions.read(&request.headers, arrival.loopback) {
+            Shown::Session(known) => (Id::Shown, Some(known)),
+            Shown::Nothing if arrival.cookie_withheld => (Id::Withheld, None),
+            Shown::Nothing => (Id::Offered(SessionId::new()), None),
             Shown::Damaged => {
                 tracing::warn!("a session cookie is damaged; it is left as it is, and nothing is minted in its place");
-                Id::Damaged
+                meters::without(Without::Damaged, &sessions.visitors);
+                (Id::Damaged, None)
             }
         };
-        let state = Mutex::new(State { id, used: false, answered: false });
-        Self(Arc::new(Inner { visitors: visitors.clone(), cookie: Arc::clone(cookie), arrival, state }))
+        let state = Mutex::new(State { id, used: false, answer: Answer::Ahead });
+        Self(Arc::new(Inner { sessions: Arc::clone(sessions), arrival, shown, state }))
     }
 
-    /// The visitor of this session, new or not. Nothing is minted until a token is needed.
+    /// The visitor of this session, new or not. Nothing is minted until a token is needed; where the browser keeps the tokens, that is
+    /// now.
     ///
     /// Ask for it before the response begins: a new session's cookie goes out with its head.
     ///
     /// # Errors
     /// [`SessionError::Damaged`], [`SessionError::CrossSite`], [`SessionError::Retired`] and [`SessionError::TooLate`] as they say;
-    /// [`SessionError::Visitor`] if it is not known whether the session was replaced, because the store fails.
+    /// [`SessionError::Visitor`] if it is not known whether the session was replaced, because the store fails; and where the browser
+    /// keeps the tokens, if there are none and none can be had.
     pub async fn visitor(&self) -> Result<Visitor, SessionError> {
-        let shown = self.current()?;
-        let visitor = self.0.visitors.visitor(shown.key());
-        {
+        let found = self.find().await;
+        let why = match &found {
+            Err(SessionError::Retired) => Without::Retired,
+            Err(SessionError::CrossSite) => Without::CrossSite,
+            Err(SessionError::TooLate) => Without::TooLate,
+            // Damage was counted when it arrived.
+            _ => return found,
+        };
+        meters::without(why, self.visitors());
+        found
+    }
+
+    async fn find(&self) -> Result<Visitor, SessionError> {
+        let visitor = self.current()?;
+        let known = {
             let mut state = self.state();
-            let known = matches!(state.id, Id::Shown(..));
-            if !known && !state.used && state.answered {
+            let known = matches!(state.id, Id::Shown);
+            if state.answer == Answer::Silent && !known && !state.used {
                 return Err(SessionError::TooLate);
             }
             state.used = true;
-            if !known {
-                return Ok(visitor);
-            }
+            known
+        };
+        if !known {
+            return self.ready(visitor).await;
         }
         match visitor.retired().await? {
-            None => Ok(visitor),
-            Some(since) if self.now().since(since) < UNDER_WAY => Err(SessionError::Retired),
+            None => self.ready(visitor).await,
+            Some(since) if self.may_be_under_way(&visitor, since) => Err(SessionError::Retired),
             // Long since: the answer that brought the new session's cookie never arrived.
             Some(_) => {
-                let mut state = self.state();
-                if state.answered {
-                    return Err(SessionError::TooLate);
+                {
+                    let mut state = self.state();
+                    if state.answer != Answer::Ahead {
+                        return Err(SessionError::TooLate);
+                    }
+                    if matches!(state.id, Id::Shown) {
+                        state.id = Id::Changed(SessionId::new());
+                    }
                 }
-                if matches!(&state.id, Id::Shown(id, _) if *id == shown) {
-                    state.id = Id::Changed(SessionId::new());
-                }
-                drop(state);
-                Ok(self.0.visitors.visitor(self.current()?.key()))
+                self.ready(self.current()?).await
             }
+        }
+    }
+
+    /// Whether a session was replaced so lately that this request may have begun before.
+    fn may_be_under_way(&self, visitor: &Visitor, since: Timestamp) -> bool {
+        #[derive(Default)]
+        struct Seen(OnceLock<Instant>);
+        let seen = visitor.attachment::<Seen>();
+        let here = seen.0.get_or_init(Instant::now).elapsed();
+        self.now().since(since) < LONG_SINCE && here < UNDER_WAY
+    }
+
+    /// With tokens, where the head of the response has to carry them.
+    async fn ready(&self, visitor: Visitor) -> Result<Visitor, SessionError> {
+        if self.0.sessions.in_browser() && visitor.tokens().await? == Tokens::default() {
+            if self.state().answer != Answer::Ahead {
+                return Err(SessionError::TooLate);
+            }
+            visitor.authorization().await?;
+        }
+        Ok(visitor)
+    }
+
+    /// Renews what the browser keeps before the response begins, since its head has to carry that.
+    pub(crate) async fn prepare(&self) {
+        let due = async {
+            let visitor = self.current().ok()?;
+            let status = visitor.status().await.ok()?;
+            let access = visitor.tokens().await.ok()?.access;
+            status.due.then_some((visitor, access, status.usable))
+        };
+        if !self.0.sessions.in_browser() || self.0.shown.is_none() || !self.0.arrival.may_need_tokens {
+            return;
+        }
+        let Some((visitor, access, usable)) = due.await else { return };
+        let rejected = access.map_or_else(|| Secret::new(""), |access| access.value);
+        // What goes wrong is told to whoever needs a token.
+        let renewal = visitor.renew_if(rejected.expose());
+        if usable {
+            let _ = tokio::time::timeout(PATIENCE, renewal).await;
+        } else {
+            let _ = renewal.await;
         }
     }
 
@@ -119,11 +195,11 @@ impl Session {
     pub async fn sign_in(&self, tokens: Tokens) -> Result<(), SessionError> {
         let new = SessionId::new();
         self.unanswered()?;
-        self.0.visitors.visitor(new.key()).set_tokens(tokens).await?;
+        self.visitors().visitor(new.key()).set_tokens(tokens).await?;
         let old = if self.is_unknown() { None } else { self.current().ok() };
         self.change_to(new)?;
         if let Some(old) = old {
-            self.retire(&old).await;
+            retire(old).await;
         }
         Ok(())
     }
@@ -143,7 +219,7 @@ impl Session {
         if self.is_unknown() {
             return Ok(());
         }
-        self.0.visitors.visitor(old.key()).retire().await?;
+        old.retire().await?;
         self.change_to(SessionId::new())
     }
 
@@ -173,17 +249,17 @@ impl Session {
         let old = self.current()?;
         // Kept first: if that fails, the browser still has both its session and its tokens.
         let new = SessionId::new();
-        let kept = self.0.visitors.visitor(new.key());
+        let kept = self.visitors().visitor(new.key());
         kept.set_tokens(tokens).await?;
         // From here on nothing is minted under the old id, so there is no visitor to lose.
-        match self.0.visitors.visitor(old.key()).retire_unused().await {
+        match old.retire_unused().await {
             Ok(true) => self.change_to(new),
             Ok(false) => {
-                self.retire(&new).await;
+                retire(kept).await;
                 Err(SessionError::HasVisitor)
             }
             Err(error) => {
-                self.retire(&new).await;
+                retire(kept).await;
                 Err(error.into())
             }
         }
@@ -196,15 +272,21 @@ impl Session {
 
     /// Whether this is the client id of the session's site.
     pub(crate) fn is_of(&self, client_id: &str) -> bool {
-        self.0.visitors.client_id().as_str().eq_ignore_ascii_case(client_id.trim())
+        self.visitors().client_id().as_str().eq_ignore_ascii_case(client_id.trim())
     }
 
-    fn current(&self) -> Result<SessionId, SessionError> {
-        match &self.state().id {
-            Id::Shown(id, _) | Id::Offered(id) | Id::Changed(id) => Ok(id.clone()),
-            Id::Damaged => Err(SessionError::Damaged),
-            Id::Withheld => Err(SessionError::CrossSite),
-        }
+    fn visitors(&self) -> &Visitors {
+        &self.0.sessions.visitors
+    }
+
+    fn current(&self) -> Result<Visitor, SessionError> {
+        let key = match (&self.state().id, &self.0.shown) {
+            (Id::Offered(id) | Id::Changed(id), _) => Secret::new(id.key()),
+            (Id::Shown, Some(known)) => known.key(),
+            (Id::Damaged, _) => return Err(SessionError::Damaged),
+            (Id::Withheld | Id::Shown, _) => return Err(SessionError::CrossSite),
+        };
+        Ok(self.visitors().visitor(key.expose()))
     }
 
     /// Whether neither the browser nor the store can know this session.
@@ -214,83 +296,82 @@ impl Session {
     }
 
     fn unanswered(&self) -> Result<(), SessionError> {
-        if self.state().answered { Err(SessionError::TooLate) } else { Ok(()) }
+        if self.state().answer == Answer::Ahead { Ok(()) } else { Err(SessionError::TooLate) }
     }
 
     fn change_to(&self, new: SessionId) -> Result<(), SessionError> {
         let mut state = self.state();
-        if state.answered {
+        if state.answer != Answer::Ahead {
             return Err(SessionError::TooLate);
         }
         state.id = Id::Changed(new);
         Ok(())
     }
 
-    /// Retires a session that was replaced: at once, or else in the background until it works.
-    async fn retire(&self, old: &SessionId) {
-        let visitor = self.0.visitors.visitor(old.key());
-        let Err(error) = visitor.retire().await else { return };
-        tracing::warn!(visitor = %visitor.id(), %error, "a replaced session could not be retired yet; it is tried again");
-        tokio::spawn(async move {
-            let mut pause = RETIRE_PAUSE;
-            for _ in 1..RETIRE_TRIES {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-                if visitor.retire().await.is_ok() {
-                    return;
-                }
-            }
-            tracing::error!(visitor = %visitor.id(), "a replaced session could not be retired; it goes on as it was");
-        });
-    }
-
     /// Tells the browser what it needs to know, in the head of the response.
     pub(crate) async fn answer(&self, headers: &mut HeaderMap) {
         let (id, used) = {
             let mut state = self.state();
-            state.answered = true;
+            state.answer = Answer::Silent;
             (state.id.clone(), state.used)
         };
-        let page = is_page(headers);
-        let announced = match id {
-            Id::Changed(id) => Some(id),
-            Id::Offered(id) if used || (page && !is_shared(headers)) => Some(id),
-            Id::Shown(id, day) if page && !is_shared(headers) && day != self.today() => {
-                // A session that was replaced meanwhile must not come back.
-                let visitor = self.0.visitors.visitor(id.key());
-                matches!(visitor.retired().await, Ok(None)).then_some(id)
-            }
-            _ => None,
+        let page = is_page(headers) && !is_shared(headers);
+        let shown = self.0.shown.as_ref();
+        let (id, news) = match (id, shown) {
+            (Id::Offered(id), _) => (id, News::New),
+            (Id::Changed(id), _) => (id, News::Another),
+            (Id::Shown, Some(known)) => (known.id.clone(), News::Same),
+            _ => return,
         };
-        let today = self.today();
-        let keep = self.0.visitors.policy().keep;
-        let cookie =
-            announced.and_then(|id| Some((self.0.cookie.write(&id, today, keep, self.0.arrival.loopback)?, id)));
+        let key = if let (News::Same, Some(known)) = (&news, shown) { known.key() } else { Secret::new(id.key()) };
+        let mut cookies = self.0.sessions.write((&key, &id, shown), &news, (page, used), self.0.arrival.loopback);
+        // A session that was replaced meanwhile must not come back.
+        if !cookies.is_empty()
+            && matches!(news, News::Same)
+            && !matches!(self.visitors().visitor(key.expose()).retired().await, Ok(None))
+        {
+            cookies.clear();
+        }
         // Whoever kept the response for others would hand them the session, or what was made for it.
         let unsaid = !headers.contains_key(CACHE_CONTROL);
-        if (unsaid && (used || cookie.is_some())) || (cookie.is_some() && is_shared(headers)) {
+        if (unsaid && (used || !cookies.is_empty())) || (!cookies.is_empty() && is_shared(headers)) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
-        if let Some((cookie, id)) = cookie {
-            headers.append(SET_COOKIE, cookie);
+        if !cookies.is_empty() {
             headers.append(VARY, HeaderValue::from_static("cookie"));
-            self.state().id = Id::Shown(id, today);
+            self.state().answer = Answer::Told;
+        }
+        for cookie in cookies {
+            headers.append(SET_COOKIE, cookie);
         }
     }
 
     /// The time by the site's clock.
     pub(crate) fn now(&self) -> Timestamp {
-        self.0.visitors.now()
-    }
-
-    fn today(&self) -> Day {
-        Day::of(self.now())
+        self.visitors().now()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Plain values, written in one go: a panic elsewhere leaves them whole.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Retires a session that was replaced: at once, or else in the background until it works.
+async fn retire(old: Visitor) {
+    let Err(error) = old.retire().await else { return };
+    tracing::warn!(visitor = %old.id(), %error, "a replaced session could not be retired yet; it is tried again");
+    tokio::spawn(async move {
+        let mut pause = RETIRE_PAUSE;
+        for _ in 1..RETIRE_TRIES {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            if old.retire().await.is_ok() {
+                return;
+            }
+        }
+        tracing::error!(visitor = %old.id(), "a replaced session could not be retired; it goes on as it was");
+    });
 }
 
 impl fmt::Debug for Session {
@@ -321,7 +402,43 @@ fn is_shared(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use http::header::COOKIE;
+    use wix_visitor_core::{ClientId, Grant, GrantError, GrantFailure, GrantReply, TokenEndpoint, async_trait};
+
     use super::*;
+    use crate::cookie::CookieName;
+    use crate::id_cookie::IdCookie;
+    use crate::keeping::Keeping;
+    use crate::pocket::Pocket;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    #[async_trait]
+    impl TokenEndpoint for Nowhere {
+        fn issuer(&self) -> &str {
+            "nowhere"
+        }
+
+        async fn grant(&self, _: &ClientId, _: &Grant, _: Duration) -> Result<GrantReply, GrantError> {
+            Err(GrantError::new(GrantFailure::Transient, "nowhere"))
+        }
+    }
+
+    #[test]
+    fn a_session_shows_neither_its_id_nor_the_cookie_it_came_with() {
+        let visitors = Visitors::builder(ClientId::new("client").unwrap(), Nowhere, Pocket::new()).build().unwrap();
+        let keeping = Keeping::Server(IdCookie { name: CookieName::new("visitor").unwrap() });
+        let sessions = Arc::new(Sessions { visitors, keeping });
+        let id = SessionId::new();
+        for cookie in [format!("__Host-visitor={}.20000", id.key()), format!("__Host-visitor={}", id.key())] {
+            let request = Request::get("/").header(COOKIE, cookie).body(()).unwrap().into_parts().0;
+            let session = Session::of(&request, &sessions);
+            let shown = format!("{session:?} {:?} {:?}", session.0.shown, session.0.sessions);
+            assert!(!shown.contains(id.key()), "{shown}");
+        }
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()

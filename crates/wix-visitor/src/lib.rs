@@ -36,6 +36,8 @@
 //! | `file` | `wix-visitor-file` | `FileStore`; `file:DIR` |
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
 //! | `redis` | `wix-visitor-redis` | `RedisStore`; `redis://` and its kin |
+//! | `web`, `axum` | `wix-visitor-web` | `web`: sessions in a web server, by tower; with an extractor for axum |
+//! | `metrics` | | numbers for operators, through the `metrics` crate: install a recorder before you connect |
 //!
 //! # Calls
 //!
@@ -112,6 +114,10 @@ pub use wix_visitor_sqlite::{SqliteOptions, SqliteStore, Synchronous};
 #[cfg(feature = "web")]
 pub use wix_visitor_web as web;
 
-#[cfg(all(doctest, feature = "http", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "http", feature = "sqlite", feature = "axum"))]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;
+
+#[cfg(all(doctest, feature = "http", feature = "sqlite", feature = "axum"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -4,9 +4,12 @@
 
 mod clocks;
 mod elsewhere;
+mod health;
 mod instances;
 mod intents;
 mod never_lost;
+mod numbers;
 mod one_flight;
+mod spans;
 mod storms;
 mod tokens;

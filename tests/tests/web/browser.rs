@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::shop::Shop;
@@ -38,7 +40,10 @@ impl Answer {
 
 /// Keeps cookies; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Browser(Arc<Mutex<BTreeMap<String, String>>>);
+pub(crate) struct Browser(Arc<Mutex<Jar>>);
+
+/// Values, and when they go.
+type Jar = BTreeMap<String, (String, Instant)>;
 
 impl Browser {
     pub(crate) async fn get(&self, shop: &Shop, path: &str) -> Answer {
@@ -83,18 +88,17 @@ impl Browser {
             let pair = cookie.split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             wix_visitor_testkit::ledger::note_secret(value.split('.').next().unwrap());
-            if cookie.contains("Max-Age=0") {
-                jar.remove(name);
-            } else {
-                jar.insert(name.to_owned(), value.to_owned());
-            }
+            let age = cookie.split("Max-Age=").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+            let until = Instant::now() + Duration::from_secs(age.parse().unwrap());
+            jar.insert(name.to_owned(), (value.to_owned(), until));
         }
     }
 
     /// The cookies as they are sent.
     pub(crate) fn header(&self) -> String {
         let jar = self.0.lock().unwrap();
-        jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+        let live = jar.iter().filter(|(_, (_, until))| *until > Instant::now());
+        live.map(|(name, (value, _))| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
     /// One with the same cookies, on its own from now on.
@@ -102,10 +106,28 @@ impl Browser {
         Self(Arc::new(Mutex::new(self.0.lock().unwrap().clone())))
     }
 
+    /// Sets a cookie.
+    pub(crate) fn put(&self, name: &str, value: &str) {
+        let until = Instant::now() + Duration::from_secs(400 * 24 * 3600);
+        self.0.lock().unwrap().insert(name.to_owned(), (value.to_owned(), until));
+    }
+
+    /// Drops a cookie.
+    pub(crate) fn drop(&self, name: &str) {
+        self.0.lock().unwrap().remove(name);
+    }
+
+    /// The cookies that are kept, by name.
+    pub(crate) fn kept(&self) -> BTreeMap<String, String> {
+        let cookies = self.header();
+        let pairs = cookies.split("; ").filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
     /// A browser with this cookie.
     pub(crate) fn with(name: &str, value: &str) -> Self {
         let browser = Self::default();
-        browser.0.lock().unwrap().insert(name.to_owned(), value.to_owned());
+        browser.put(name, value);
         browser
     }
 }
@@ -115,5 +137,9 @@ pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
     let response = app.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    if !parts.status.is_success() {
+        // To be searched for secrets.
+        tracing::trace!(status = %parts.status, body, "an error's page");
+    }
     Answer { status: parts.status, headers: parts.headers, body }
 }

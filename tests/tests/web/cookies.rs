@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use wix_visitor_tests::instance::hours;
+use wix_visitor_tests::numbers::Numbers;
 
 use crate::browser::Browser;
 use crate::shop::Shop;
@@ -30,6 +31,24 @@ async fn a13_a_damaged_cookie_is_an_error_of_its_own_and_neither_mints_nor_repla
     }
     assert_eq!(shop.instance.endpoint.mints(), 1);
     assert_eq!(browser.get(&shop, "/who").await.identity(), who, "the session is where it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_session_is_counted_by_its_reason_and_no_label_knows_a_cookie() {
+    let numbers = Numbers::default();
+    let _recorder = metrics::set_default_local_recorder(&numbers);
+    let shop = Shop::new();
+    let browser = Browser::default();
+    browser.get(&shop, "/who").await.identity();
+    let old = browser.copy();
+    browser.post(&shop, "/sign-out").await;
+    old.get(&shop, "/who").await;
+    Browser::with(NAME, "0123456789-a-damaged-cookie").get(&shop, "/").await;
+    let name = "wix_visitor_requests_without_session_total";
+    assert_eq!((numbers.value(name, &["retired"]), numbers.value(name, &["damaged"])), (1.0, 1.0));
+    let shown = numbers.rendered();
+    let id = old.header().split_once('=').unwrap().1.split('.').next().unwrap().to_owned();
+    assert!(!shown.contains(&id) && !shown.contains("0123456789-a-damaged-cookie"), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]

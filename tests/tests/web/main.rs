@@ -6,6 +6,7 @@ mod browser;
 mod cookies;
 mod cross_site;
 mod hand_over;
+mod sealed;
 mod sessions;
 mod shop;
 mod sign_in;

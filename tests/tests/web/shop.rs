@@ -1,16 +1,18 @@
 //! A server to test with, and the instance behind it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::{Html, IntoResponse};
-use axum::routing::{get, post};
-use wix_visitor_core::{Policy, Role, Tokens};
-use wix_visitor_testkit::Rotation;
-use wix_visitor_tests::instance::Instance;
-use wix_visitor_web::{HandOver, Session, SessionError, SessionLayer, TakeOver};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{Route, get, post};
+use tower::{Layer, Service};
+use wix_visitor_core::{Policy, Role, Tokens, VisitorsBuilder};
+use wix_visitor_testkit::{Rotation, TestClock};
+use wix_visitor_tests::instance::{Instance, client_id};
+use wix_visitor_web::{HandOver, KeyRing, SealedSessionLayer, Session, SessionError, SessionLayer, TakeOver};
 
 /// One server of a shop.
 #[derive(Clone, Debug)]
@@ -35,8 +37,31 @@ impl Shop {
         Self::of(self.instance.another())
     }
 
+    /// Another server on the same store, on a machine with this clock.
+    pub(crate) fn with_clock(&self, clock: TestClock) -> Self {
+        Self::of(self.instance.another_with(clock))
+    }
+
     fn of(instance: Instance) -> Self {
         let layer = SessionLayer::new(&instance.visitors);
+        Self::with_layer(instance, layer)
+    }
+
+    /// A server without a store: a process of its own, that shares the ring and the endpoint with others.
+    pub(crate) fn sealed(instance: &Instance, ring: &KeyRing) -> Self {
+        let policy = instance.visitors.policy().clone();
+        let clock = instance.clock.clone();
+        let configure = |builder: VisitorsBuilder| builder.clock(clock).policy(policy);
+        let layer = SealedSessionLayer::configured(client_id(), instance.endpoint.clone(), ring.clone(), configure);
+        Self::with_layer(instance.clone(), layer.unwrap())
+    }
+
+    fn with_layer<L>(instance: Instance, layer: L) -> Self
+    where
+        L: Layer<Route> + Clone + Send + Sync + 'static,
+        L::Service: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
         let app = Router::new()
             .route("/", get(|| async { Html("<!doctype html><p>a page") }))
             .route("/cached", get(cached))

@@ -102,6 +102,11 @@ impl Admission {
         Ok(Pass { purpose, probes })
     }
 
+    /// For how long nobody asks, if the endpoint counts as down; zero while somebody finds out, or may.
+    pub fn paused_for(&self, now: Now) -> Option<Duration> {
+        self.down.as_ref().map(|down| down.left(1, now))
+    }
+
     /// The endpoint answered this visitor.
     pub fn answered(&mut self) {
         *self = Self { background: self.background, next_background: self.next_background, ..Self::default() };

@@ -100,7 +100,7 @@ pub enum Input {
     Conflict(Option<Seen>),
     /// The store failed.
     StoreFailed(StoreError),
-    /// This process may not ask the endpoint just now, so the claim was not tried for.
+    /// This process may not ask the endpoint just now: the claim was not tried for, or the grant was not sent.
     Barred(Error),
     /// The endpoint's answer.
     Granted(Result<GrantReply, GrantError>),
@@ -175,6 +175,8 @@ pub struct Flight {
     origin: Option<Lineage>,
     /// The nonce of our own claim.
     own: Option<Nonce>,
+    /// The claim that is being tried for is still another holder's.
+    breaks: bool,
     /// What the endpoint gave.
     granted: Option<Version>,
     lost: Option<Arc<VisitorLost>>,
@@ -199,6 +201,7 @@ impl Flight {
             refused: Vec::new(),
             origin,
             own: None,
+            breaks: false,
             granted: None,
             lost: None,
             pending: Vec::new(),
@@ -295,9 +298,17 @@ impl Turn<'_> {
             (Phase::PuttingBack(_) | Phase::Claiming { .. }, Input::StoreFailed(error)) => self.fail(error),
 
             (Phase::Claiming { .. }, Input::Barred(error)) => self.end(Err(error)),
-            (Phase::Claiming { swap, since, tries }, Input::Swapped) => self.claimed(swap.new, since, tries),
+            (Phase::Claiming { swap, since, tries }, Input::Swapped) => {
+                if std::mem::take(&mut self.flight.breaks) {
+                    self.events.push(EventKind::ClaimTakenOver);
+                }
+                self.claimed(swap.new, since, tries)
+            }
             (Phase::Granting { claim, grant }, Input::Granted(Ok(reply))) => self.granted(&claim, &grant, &reply),
             (Phase::Granting { claim, grant }, Input::Granted(Err(error))) => self.failed(claim, &grant, &error),
+            (Phase::Granting { claim, .. }, Input::Barred(error)) => {
+                self.release(Some(claim.etag), claim.record.claimed(None), Err(error))
+            }
             // No room for what the grant would bring: it was not sent.
             (Phase::Granting { claim, .. }, Input::StoreFailed(error)) => {
                 self.release(Some(claim.etag), claim.record.claimed(None), Err(error.into()))
@@ -503,9 +514,12 @@ impl Turn<'_> {
         Action::Sleep(pause)
     }
 
+    fn waited_for(&self) -> bool {
+        matches!(self.flight.goal, Goal::Serve | Goal::Replace(_))
+    }
+
     /// Which grant this record asks for; an error, or nothing at all, where it asks for none.
     fn wanted(&self, record: &Record) -> Result<Option<Grant>, Error> {
-        let waited_for = matches!(self.flight.goal, Goal::Serve | Goal::Replace(_));
         let Some(chain) = record.chain() else {
             return match self.flight.goal {
                 Goal::Serve | Goal::Replace(_) if record.retired().is_some() => Err(Error::new(
@@ -529,7 +543,7 @@ impl Turn<'_> {
                 ErrorKind::MemberSessionEnded,
                 "the member's session has ended: sign in again, or forget it to go on as a new visitor",
             )),
-            _ if !waited_for => Ok(None),
+            _ if !self.waited_for() => Ok(None),
             (None | Some(Role::Visitor), OnRefused::Mint) => Ok(Some(Grant::Anonymous)),
             (Some(Role::None), OnRefused::Mint) => Err(Error::new(
                 ErrorKind::VisitorLost,
@@ -554,6 +568,7 @@ impl Turn<'_> {
             Err(error) => return self.end(Err(error)),
         }
         let expected = self.flight.held.as_ref().and_then(|held| held.etag);
+        self.flight.breaks = record.claim.is_some_and(|nonce| Some(nonce) != self.flight.own);
         self.claim_from(expected, record, since, tries)
     }
 
@@ -593,7 +608,7 @@ impl Turn<'_> {
 
     /// Tokens: keep them first.
     fn granted(&mut self, claim: &Seen, grant: &Grant, reply: &GrantReply) -> Action {
-        if reply.access_token.is_none() && reply.refresh_token.is_none() {
+        if reply.is_empty() {
             let error = GrantError::new(GrantFailure::Transient, "the reply held no token")
                 .with_request_id(reply.request_id.clone());
             return self.failed(claim.clone(), grant, &error);
@@ -636,7 +651,10 @@ impl Turn<'_> {
             Grant::Anonymous => false,
             Grant::Refresh(_) => match error.failure {
                 GrantFailure::Refused => true,
-                GrantFailure::Doubtful => outcome::is_refusal(&claim.record, self.now.wall, &policy),
+                // In the background nobody is in need of a verdict: who is asks once more before it counts.
+                GrantFailure::Doubtful => {
+                    self.waited_for() && outcome::is_refusal(&claim.record, self.now.wall, &policy)
+                }
                 _ => false,
             },
         };

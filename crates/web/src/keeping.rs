@@ -1,0 +1,151 @@
+//! Where a session's tokens are kept: by the server, under an id that the browser shows, or by the browser itself.
+
+use http::{HeaderMap, HeaderValue};
+use wix_visitor_core::record::Record;
+use wix_visitor_core::{Secret, StoreKey, Visitors};
+
+use crate::cookie::{Day, SessionId};
+use crate::id_cookie::{self, IdCookie};
+use crate::pocket::Pocket;
+use crate::sealed::{self, Held, SealedCookies};
+
+/// The sessions of one site.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    pub(crate) visitors: Visitors,
+    pub(crate) keeping: Keeping,
+}
+
+#[derive(Debug)]
+pub(crate) enum Keeping {
+    /// The browser has an id.
+    Server(IdCookie),
+    /// The browser has it all.
+    Browser(SealedCookies, Pocket),
+}
+
+/// A session that the browser showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) id: SessionId,
+    pub(crate) day: Day,
+    held: Option<Box<Held>>,
+}
+
+/// What the cookies of a request say about its session.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    Nothing,
+    Session(Known),
+    Damaged,
+}
+
+/// What there is to tell a browser.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A session that it does not have yet.
+    New,
+    /// Another session than the one it showed: somebody signed in or out.
+    Another,
+    /// Nothing, but that the session goes on.
+    Same,
+}
+
+impl Known {
+    /// How often the session has changed, where the browser keeps it.
+    fn version(&self) -> u64 {
+        self.held.as_ref().map_or(0, |held| held.version)
+    }
+
+    /// The visitor's key: of what the browser keeps, each version is a visitor of its own.
+    pub(crate) fn key(&self) -> Secret {
+        match &self.held {
+            None => Secret::new(self.id.key()),
+            Some(held) => Secret::new(format!("{}.{}", held.id.key(), held.version)),
+        }
+    }
+}
+
+impl Sessions {
+    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> Shown {
+        match &self.keeping {
+            Keeping::Server(cookie) => match cookie.read(headers, loopback) {
+                id_cookie::Shown::Nothing => Shown::Nothing,
+                id_cookie::Shown::Session(id, day) => Shown::Session(Known { id, day, held: None }),
+                id_cookie::Shown::Damaged => Shown::Damaged,
+            },
+            Keeping::Browser(cookies, pocket) => match cookies.read(headers, loopback) {
+                sealed::Shown::Nothing => Shown::Nothing,
+                sealed::Shown::Damaged => Shown::Damaged,
+                sealed::Shown::Session(held) => {
+                    let (id, day) = (held.id.clone(), held.day);
+                    let known = Known { id, day, held: Some(held) };
+                    if let Some(held) = known.held.as_ref().filter(|held| held.record.chain().is_some()) {
+                        pocket.offer(&self.store_key(&known.key()), &held.record);
+                    }
+                    Shown::Session(known)
+                }
+            },
+        }
+    }
+
+    /// Whether the browser keeps the tokens, so that they have to be there before the response begins.
+    pub(crate) fn in_browser(&self) -> bool {
+        matches!(self.keeping, Keeping::Browser(..))
+    }
+
+    /// The cookies that tell the browser, if there is any need to. A new session is told to who gets a page or uses it, and so is, on
+    /// another day, that a session goes on.
+    pub(crate) fn write(
+        &self,
+        (key, id, shown): (&Secret, &SessionId, Option<&Known>),
+        news: &News,
+        (page, used): (bool, bool),
+        loopback: bool,
+    ) -> Vec<HeaderValue> {
+        let (now, keep) = (self.visitors.now(), self.visitors.policy().keep);
+        let today = Day::of(now);
+        let another_day = (page || used) && shown.is_some_and(|shown| shown.day != today);
+        match &self.keeping {
+            Keeping::Server(cookie) => {
+                let tell = match news {
+                    News::New => page || used,
+                    News::Another => true,
+                    News::Same => another_day,
+                };
+                tell.then(|| cookie.write(id, today, keep, loopback)).flatten().into_iter().collect()
+            }
+            Keeping::Browser(cookies, pocket) => {
+                let record = pocket.record(&self.store_key(key)).filter(|record| record.chain().is_some());
+                let before = shown.and_then(|shown| shown.held.as_deref());
+                let changed = match (&record, before) {
+                    (Some(record), Some(before)) => record.version() != before.record.version(),
+                    (record, _) => record.is_some(),
+                };
+                let base = shown.map_or(0, Known::version);
+                let version = match news {
+                    News::New if changed => Some(1),
+                    News::New => (page || used).then_some(0),
+                    News::Another => Some(base + 2),
+                    News::Same if changed => Some(base + 1),
+                    News::Same => {
+                        (another_day || before.is_some_and(|before| page && before.stale_key)).then_some(base)
+                    }
+                };
+                let record = record.or_else(|| Some(before?.record.clone()).filter(|_| matches!(news, News::Same)));
+                let held = |version| Held {
+                    id: id.clone(),
+                    version,
+                    day: today,
+                    record: record.unwrap_or_else(Record::default),
+                    stale_key: false,
+                };
+                version.map(|version| cookies.write(&held(version), keep, now, loopback)).unwrap_or_default()
+            }
+        }
+    }
+
+    fn store_key(&self, key: &Secret) -> StoreKey {
+        StoreKey::new(self.visitors.issuer(), self.visitors.client_id(), key)
+    }
+}
