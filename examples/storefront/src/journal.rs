@@ -134,6 +134,10 @@ fn words(kind: &EventKind) -> Option<(Mood, String)> {
             "the store failed: the new token serves from memory, and is saved as soon as that works".to_owned(),
         ),
         EventKind::Saved => (Mood::Good, "saved: the store has it again".to_owned()),
+        EventKind::ClaimTakenOver => (
+            Mood::Plain,
+            "another process had begun to renew and never finished: this one goes on in its place".to_owned(),
+        ),
         EventKind::AlternateDropped => (Mood::Plain, "a refresh token that was kept aside had to go".to_owned()),
         _ => return None,
     })

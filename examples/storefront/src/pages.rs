@@ -7,6 +7,7 @@ use crate::cart::{self, Cart};
 use crate::catalogue::Product;
 use crate::error::{self, ShopError};
 use crate::journal::{Mood, Note};
+use crate::life;
 use crate::panel::PanelState;
 use crate::shopper::Shopper;
 use crate::vendor;
@@ -258,6 +259,8 @@ fn panel(shopper: &Shopper, state: &PanelState, notes: &[Note]) -> Markup {
                         (back_to(back))
                         button { "Restart the server" }
                     }
+                } @else if !life::CAN_RESTART {
+                    p.words { "A restart by button is not available on this system." }
                 }
             }
             @if state.broken {

@@ -227,9 +227,8 @@ async fn mend_endpoint(shopper: Shopper, Form(from): Form<From>) -> Result<Redir
     shopper.shop.broken.store(false, Ordering::Relaxed);
     let visitor = shopper.visitor().await?;
     // After a failure nothing is asked of the endpoint for a moment. The page that comes next should not be turned away for that.
-    if let Some(pause) = visitor.status().await?.paused_for {
-        tokio::time::sleep(pause).await;
-    }
+    let (visitors, ours) = (visitor.status().await?.paused_for, shopper.shop.site.health().await.endpoint_paused_for);
+    tokio::time::sleep(visitors.max(ours).unwrap_or_default()).await;
     let text = "the token endpoint works again";
     shopper.shop.journal.note(visitor.id(), shopper.shop.site.now(), Mood::Good, text);
     Ok(Redirect::to(from.page()))

@@ -178,8 +178,8 @@ async fn what_makes_no_sense_gets_a_page_of_its_own() {
         (browser.post("/cart/add", &[]).await, 422),
         (browser.get("/cart/add").await, 405),
         (browser.get("/signed-in?code=a&state=b").await, 400),
-        (browser.from_elsewhere("/panel/restart").await, 403),
-        (browser.from_elsewhere("/cart/add").await, 422),
+        (browser.sent_by_another_site("/panel/restart").await, 403),
+        (browser.sent_by_another_site("/cart/add").await, 422),
     ];
     for (page, status) in statuses {
         assert_eq!((page.status, page.count("id=\"panel\"")), (status, 1), "{page:?}");

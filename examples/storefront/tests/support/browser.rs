@@ -96,7 +96,7 @@ impl Browser {
     }
 
     /// As another site makes a browser send it: without the cookie.
-    pub(crate) async fn from_elsewhere(&self, path: &str) -> Page {
+    pub(crate) async fn sent_by_another_site(&self, path: &str) -> Page {
         let request = self.client.post(self.url(path)).header("sec-fetch-site", "cross-site");
         Self::new(&self.home).page(request.header(CONTENT_TYPE, "application/x-www-form-urlencoded")).await
     }
