@@ -6,7 +6,7 @@ use super::{
     control,
     fault::Faults,
     log::Note,
-    oauth,
+    login, oauth,
     reply::Reply,
     state::State,
     tools,
@@ -42,9 +42,11 @@ pub(super) fn act(state: &mut State, context: &Context, asked: &Asked) -> Done {
     match asked.kind {
         RequestKind::Mint => oauth::mint(state, context, asked),
         RequestKind::Renew => oauth::renew(state, context, asked),
+        RequestKind::SignIn => oauth::sign_in(state, context, asked),
         RequestKind::OtherGrant => oauth::other_grant(asked).into(),
         RequestKind::TokenInfo => oauth::token_info(state, context, asked),
         RequestKind::Api => api::call(state, context, asked),
+        RequestKind::Login => login::answer(state, context, asked).into(),
         RequestKind::Control => control::answer(context.faults, asked).into(),
         RequestKind::Tool | RequestKind::Preflight => tools::answer(asked).into(),
     }

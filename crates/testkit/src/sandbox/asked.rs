@@ -12,12 +12,16 @@ pub enum RequestKind {
     Mint,
     /// The token endpoint, grant `refresh_token`.
     Renew,
+    /// The token endpoint, grant `authorization_code`.
+    SignIn,
     /// The token endpoint, with another grant, none, or a body that cannot be read.
     OtherGrant,
     /// The token-info endpoint.
     TokenInfo,
     /// Any other path: an API call, known or not.
     Api,
+    /// The page where a member signs in.
+    Login,
     /// A browser's question before the real request.
     Preflight,
     /// One of the sandbox's own paths under `/_sandbox/`.
@@ -97,6 +101,10 @@ impl Fields {
         self.get("refreshToken", "refresh_token")
     }
 
+    pub(super) fn code(&self) -> Option<&str> {
+        self.get("code", "code")
+    }
+
     fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         let content_type = headers
             .get(header::CONTENT_TYPE)
@@ -140,6 +148,7 @@ impl Asked {
                 match fields.grant_type() {
                     Some("anonymous") => RequestKind::Mint,
                     Some("refresh_token") => RequestKind::Renew,
+                    Some("authorization_code") => RequestKind::SignIn,
                     _ => RequestKind::OtherGrant,
                 }
             }
@@ -148,6 +157,7 @@ impl Asked {
                 fields = Fields::read(&headers, &body);
                 RequestKind::TokenInfo
             }
+            super::login::PATH => RequestKind::Login,
             super::control::PATH => RequestKind::Control,
             tool if tool.starts_with("/_sandbox/") => RequestKind::Tool,
             _ => RequestKind::Api,
@@ -155,10 +165,11 @@ impl Asked {
         Self { kind, method, path, query: uri.query().map(str::to_owned), headers, body, authorization, access, fields }
     }
 
-    /// The token that the request presents: in its header, or in its body at the endpoints for tokens.
+    /// The token or code that the request presents: in its header, or in its body at the endpoints for tokens.
     pub(super) fn presented(&self) -> Option<&str> {
         match self.kind {
             RequestKind::Mint | RequestKind::Renew | RequestKind::OtherGrant => self.fields.refresh_token(),
+            RequestKind::SignIn => self.fields.code(),
             RequestKind::TokenInfo => self.fields.get("token", "token"),
             _ => self.access.as_deref(),
         }

@@ -54,7 +54,9 @@ impl On {
             | (Self::Mint, RequestKind::Mint)
             | (Self::Renew, RequestKind::Renew)
             | (Self::TokenInfo, RequestKind::TokenInfo)
-            | (Self::Token, RequestKind::Mint | RequestKind::Renew | RequestKind::OtherGrant) => true,
+            | (Self::Token, RequestKind::Mint | RequestKind::Renew | RequestKind::SignIn | RequestKind::OtherGrant) => {
+                true
+            }
             (Self::Api(prefix), RequestKind::Api | RequestKind::Tool) => asked.path.starts_with(prefix.as_str()),
             _ => false,
         }

@@ -85,8 +85,10 @@ pub struct Counters {
     pub mints: u64,
     /// Renewals granted.
     pub renewals: u64,
-    /// Renewals refused.
+    /// Renewals and codes refused.
     pub refusals: u64,
+    /// Members who signed in with a code.
+    pub sign_ins: u64,
     /// Presentations of a refresh token that a newer one had already replaced, whether granted or refused. Always 0 under
     /// [`Rotation::Same`](super::Rotation::Same), where nothing is replaced.
     pub redeemed_twice: u64,
@@ -108,6 +110,7 @@ pub(super) struct Note {
 pub(super) enum Outcome {
     Minted,
     Renewed,
+    SignedIn,
     Refused,
     Unauthorized,
     #[default]
@@ -192,6 +195,7 @@ impl Log {
         match note.outcome {
             Outcome::Minted => counters.mints += 1,
             Outcome::Renewed => counters.renewals += 1,
+            Outcome::SignedIn => counters.sign_ins += 1,
             Outcome::Refused => counters.refusals += 1,
             Outcome::Unauthorized => counters.unauthorized += 1,
             Outcome::Other => {}
@@ -255,10 +259,10 @@ fn count_arrival(counters: &mut Counters, kind: RequestKind) {
             counters.token_requests += 1;
             counters.renew_requests += 1;
         }
-        RequestKind::OtherGrant => counters.token_requests += 1,
+        RequestKind::SignIn | RequestKind::OtherGrant => counters.token_requests += 1,
         RequestKind::TokenInfo => counters.token_infos += 1,
         RequestKind::Api => counters.api_calls += 1,
-        RequestKind::Preflight | RequestKind::Tool | RequestKind::Control => {}
+        RequestKind::Preflight | RequestKind::Tool | RequestKind::Login | RequestKind::Control => {}
     }
 }
 

@@ -27,7 +27,8 @@
 //!
 //! Beside Wix's paths there are some of its own: `/_sandbox/echo` answers what it received, without credentials;
 //! `/_sandbox/redirect?to=URL` (and `&status=307`) redirects anywhere; `/_sandbox/status/NNN` answers that status;
-//! `/_sandbox/faults` takes faults as text, one a line, by POST, shows them by GET, and clears them by DELETE.
+//! `/_sandbox/login?redirect_uri=URL&state=…` is a page where a member signs in, which leads back to a loopback URL with a `code` for
+//! the grant `authorization_code`; `/_sandbox/faults` takes faults as text, one a line, by POST, shows them by GET, and clears them by DELETE.
 
 mod act;
 mod api;
@@ -41,6 +42,7 @@ mod fault;
 mod fault_text;
 mod gate;
 mod log;
+mod login;
 mod oauth;
 mod options;
 mod persist;

@@ -80,6 +80,40 @@ pub(super) fn renew(state: &mut State, context: &Context, asked: &Asked) -> Done
     }
 }
 
+/// Grant `authorization_code`: the tokens of a member who has signed in on the [login page](super::login).
+pub(super) fn sign_in(state: &mut State, context: &Context, asked: &Asked) -> Done {
+    let switches = &context.switches;
+    let Some(client_id) = asked.fields.client_id() else {
+        return missing("clientId").into();
+    };
+    if let Err(reply) = check_client(client_id, switches) {
+        return reply.into();
+    }
+    let Some(code) = asked.fields.code() else {
+        return missing("code").into();
+    };
+    let Some(name) = state.redeem_code(code, context.now_ms) else {
+        let why = "the code is not known, was used, or is older than a minute";
+        return Done {
+            reply: Reply::error(switches.refusal, switches.refusal_status, "invalid_grant", why),
+            note: Note { outcome: Outcome::Refused, ..Note::default() },
+        };
+    };
+    let identity = state.member(&name, client_id);
+    let access = state.new_access(&identity, switches.lifetimes(), context.now_ms);
+    let refresh = state.new_refresh(&identity, switches.lifetimes(), context.now_ms);
+    Done {
+        reply: token_reply(switches, &access, &refresh, RefreshField::Present),
+        note: Note {
+            outcome: Outcome::SignedIn,
+            identity: Some(identity),
+            access: Some(fingerprint(&access)),
+            refresh: Some(fingerprint(&refresh)),
+            twice: false,
+        },
+    }
+}
+
 /// Everything else that can be asked of the token endpoint.
 pub(super) fn other_grant(asked: &Asked) -> Reply {
     if asked.method != Method::POST {
@@ -100,7 +134,7 @@ pub(super) fn other_grant(asked: &Asked) -> Reply {
             ErrorShape::OAuth,
             400,
             "unsupported_grant_type",
-            "the sandbox knows the grants anonymous and refresh_token",
+            "the sandbox knows the grants anonymous, refresh_token and authorization_code",
         ),
     }
 }

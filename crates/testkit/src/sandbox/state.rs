@@ -9,6 +9,8 @@ use crate::random;
 
 /// Expired access tokens are remembered for a day, so that they are told from forged ones; then they go.
 const REMEMBER_EXPIRED_SECONDS: u64 = 86_400;
+/// For so long a code can be redeemed.
+const CODE_MS: u64 = 60_000;
 
 /// All of it. No token is in here, only hashes of tokens.
 #[derive(Serialize, Deserialize)]
@@ -20,6 +22,12 @@ pub(super) struct State {
     identities: BTreeMap<String, Identity>,
     refresh: BTreeMap<String, Refresh>,
     access: BTreeMap<String, Access>,
+    /// Who has signed in and not fetched the tokens yet, by the hash of the code.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    codes: BTreeMap<String, Code>,
+    /// The members by client id and name: who signs in again is the same one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    members: BTreeMap<String, String>,
     /// Whether there is something to save.
     #[serde(skip)]
     pub(super) changed: bool,
@@ -73,6 +81,14 @@ impl Access {
     }
 }
 
+/// What a member brings back from the login page.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Code {
+    name: String,
+    exp_ms: u64,
+}
+
 /// The lifetime of new tokens, in seconds.
 #[derive(Clone, Copy)]
 pub(super) struct Lifetimes {
@@ -103,6 +119,8 @@ impl Default for State {
             identities: BTreeMap::new(),
             refresh: BTreeMap::new(),
             access: BTreeMap::new(),
+            codes: BTreeMap::new(),
+            members: BTreeMap::new(),
             changed: false,
             prune_at: 1024,
         }
@@ -167,6 +185,33 @@ impl State {
             Refresh { identity: identity.to_owned(), iat, exp, revoked: false, spent_ms: None },
         );
         token
+    }
+
+    /// A code for a member who has just signed in under this name.
+    pub(super) fn new_code(&mut self, name: &str, now_ms: u64) -> String {
+        self.changed = true;
+        self.codes.retain(|_, code| now_ms < code.exp_ms);
+        let code = token::new_code();
+        self.codes.insert(token::hash(&code), Code { name: name.to_owned(), exp_ms: now_ms.saturating_add(CODE_MS) });
+        code
+    }
+
+    /// The name that a code was given out for. It is good once.
+    pub(super) fn redeem_code(&mut self, code: &str, now_ms: u64) -> Option<String> {
+        let code = self.codes.remove(&token::hash(code))?;
+        self.changed = true;
+        (now_ms < code.exp_ms).then_some(code.name)
+    }
+
+    /// The member of this name, who comes to be at the first sign-in.
+    pub(super) fn member(&mut self, name: &str, client_id: &str) -> String {
+        let known = format!("{} {name}", client_id.to_ascii_lowercase());
+        if let Some(identity) = self.members.get(&known) {
+            return identity.clone();
+        }
+        let identity = self.new_identity(Subject::Member, client_id);
+        self.members.insert(known, identity.clone());
+        identity
     }
 
     /// Takes a refresh token in exchange, by the rules of the rotation. A client id is optional at a renewal; another app's is

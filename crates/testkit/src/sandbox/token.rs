@@ -83,6 +83,11 @@ pub(super) fn new_refresh(iat: u64, exp: u64) -> String {
     noted(format!("JWS.{}", signed(&payload)))
 }
 
+/// A new code, which stands for a sign-in until it is redeemed.
+pub(super) fn new_code() -> String {
+    noted(format!("code-{}", random::hex_digits::<16>()))
+}
+
 fn noted(token: String) -> String {
     ledger::note_secret(&token);
     token

@@ -10,6 +10,7 @@ mod gates;
 mod guide;
 mod lifecycle;
 mod log;
+mod login;
 mod replies;
 mod rotation;
 mod shop;
