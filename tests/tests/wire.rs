@@ -9,6 +9,7 @@ use wix_visitor_testkit::TestClock;
 use wix_visitor_testkit::ledger::secret_key;
 use wix_visitor_testkit::sandbox::{Fault, On, Sandbox, SandboxOptions};
 use wix_visitor_tests::instance::{CLIENT_ID, hours};
+use wix_visitor_tests::spans::Spans;
 
 struct Shop {
     sandbox: Sandbox,
@@ -131,4 +132,28 @@ async fn a10_a_client_id_that_wix_refuses_is_a_misconfiguration() {
     let error = site.visitor(secret_key("shopper")).authorization().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
     assert!(error.request_id().is_some());
+}
+
+#[tokio::test]
+async fn an_api_call_is_a_span_that_tells_neither_path_nor_query() {
+    let shop = shop().await;
+    let visitor = shop.site.visitor(&shop.key);
+    let id = visitor.id();
+    let private = secret_key("query");
+    let spans = Spans::seen();
+    let status = visitor.get(format!("/{private}?q={private}")).send().await.unwrap().status().as_u16();
+    visitor.token_info().await.unwrap();
+    shop.sandbox.shutdown().await;
+    visitor.post("/stores/v3/products/query").body(private.clone()).send().await.unwrap_err();
+    let calls = [
+        format!("method=GET outcome=answered status={status} visitor={id}"),
+        format!("method=POST outcome=answered status=200 visitor={id}"),
+        format!("method=POST outcome=unavailable visitor={id}"),
+    ];
+    assert_eq!(spans.named("wix_visitor.api_call"), calls);
+    let all = spans.all();
+    let flight = all.iter().find(|span| span.name == "wix_visitor.flight").unwrap();
+    assert_eq!((flight.within, flight.follows), (None, Some("wix_visitor.api_call")));
+    let ours = all.iter().filter(|span| span.name.starts_with("wix_visitor."));
+    assert!(ours.map(|span| format!("{span:?}")).all(|shown| !shown.contains(&private) && !shown.contains(&shop.key)));
 }

@@ -7,7 +7,8 @@ use crate::{
 };
 
 /// The crates whose features are checked.
-const CRATES: &[&str] = &["wix-visitor", "wix-visitor-http", "wix-visitor-redis", "wix-visitor-web"];
+const CRATES: &[&str] =
+    &["wix-visitor", "wix-visitor-core", "wix-visitor-http", "wix-visitor-redis", "wix-visitor-web"];
 
 /// Checks the crates in each combination.
 pub(crate) fn check(workspace: &Workspace) -> Result {

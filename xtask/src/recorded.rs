@@ -13,8 +13,27 @@ use crate::{Result, run::shown};
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub(crate) status: ExitStatus,
-    /// How many lines were log lines at the trace level.
-    pub(crate) trace_lines: u64,
+    pub(crate) logged: Logged,
+}
+
+/// How much of what may hold a secret was in the log: where there is none of it, a search proves nothing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Logged {
+    /// Lines at the trace level.
+    pub(crate) trace: u64,
+    /// Spans of ours that closed, with all their fields.
+    pub(crate) spans: u64,
+    /// Metrics of ours, with all their labels.
+    pub(crate) metrics: u64,
+}
+
+impl Logged {
+    fn count(&mut self, level: Level, line: &[u8]) {
+        let holds = |text: &[u8]| line.windows(text.len()).any(|part| part == text);
+        self.trace += u64::from(level == Level::Trace);
+        self.spans += u64::from(holds(b" wix_visitor.") && holds(b": close time.busy="));
+        self.metrics += u64::from(holds(b": metric wix_visitor_"));
+    }
 }
 
 /// Runs a command, with stdout and stderr in one file in the order they were written. Log lines go to the file alone: at the
@@ -26,25 +45,24 @@ pub(crate) fn run_recorded(mut command: Command, record: &Path) -> Result<Record
     let mut child = command.spawn()?;
     // It holds the writing ends: while it lives, the reading end never ends.
     drop(command);
-    let trace_lines = record_lines(BufReader::new(reader), File::create(record)?, std::io::stdout())?;
-    Ok(Recorded { status: child.wait()?, trace_lines })
+    let logged = record_lines(BufReader::new(reader), File::create(record)?, std::io::stdout())?;
+    Ok(Recorded { status: child.wait()?, logged })
 }
 
-fn record_lines(mut from: impl BufRead, record: impl Write, mut shown: impl Write) -> Result<u64> {
+fn record_lines(mut from: impl BufRead, record: impl Write, mut shown: impl Write) -> Result<Logged> {
     let mut record = BufWriter::new(record);
-    let mut trace_lines = 0;
+    let mut logged = Logged::default();
     let mut line = Vec::new();
     while from.read_until(b'\n', &mut line)? > 0 {
         record.write_all(&line)?;
         match log_level(&line) {
             None => shown.write_all(&line)?,
-            Some(Level::Trace) => trace_lines += 1,
-            Some(Level::Other) => {}
+            Some(level) => logged.count(level, &line),
         }
         line.clear();
     }
     record.flush()?;
-    Ok(trace_lines)
+    Ok(logged)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +106,20 @@ mod tests {
         let text =
             "test a ... ok\n2026-01-31T12:00:00.000001Z TRACE core: a\n2026-01-31T12:00:00.000002Z  INFO core: b\nend";
         let (mut record, mut shown) = (Vec::new(), Vec::new());
-        assert_eq!(record_lines(text.as_bytes(), &mut record, &mut shown).unwrap(), 1);
+        let logged = record_lines(text.as_bytes(), &mut record, &mut shown).unwrap();
+        assert_eq!(logged, Logged { trace: 1, ..Logged::default() });
         assert_eq!(String::from_utf8(record).unwrap(), text);
         assert_eq!(String::from_utf8(shown).unwrap(), "test a ... ok\nend");
+    }
+
+    #[test]
+    fn spans_and_metrics_of_ours_are_counted() {
+        let text = "2026-01-31T12:00:00.000001Z DEBUG wix_visitor.flight{visitor=0a}: core::spans: new\n\
+                    2026-01-31T12:00:00.000002Z DEBUG wix_visitor.flight{visitor=0a}: core::spans: close time.busy=1µs\n\
+                    2026-01-31T12:00:00.000003Z DEBUG theirs{a=b}: core: close time.busy=1µs\n\
+                    2026-01-31T12:00:00.000004Z TRACE tests::numbers: metric wix_visitor_waiters{site=\"a\"}\n";
+        let logged = record_lines(text.as_bytes(), Vec::new(), Vec::new()).unwrap();
+        assert_eq!(logged, Logged { trace: 1, spans: 1, metrics: 1 });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{Result, leaks, recorded::run_recorded, run::cargo, setup, tools, workspace::Workspace};
+use crate::{Result, leaks, recorded::Logged, recorded::run_recorded, run::cargo, setup, tools, workspace::Workspace};
 
 /// The suites that need more than Rust and a C compiler, as features of `wix-visitor-tests`.
 fn suites() -> String {
@@ -59,10 +59,7 @@ pub(crate) fn test() -> Result {
     let loaded = run_recorded(load, &under_load)?;
 
     // Searched also when tests failed: what a failing test prints must hold no secret either.
-    let leaks = search(&ledger, &output).and_then(|()| match recorded.trace_lines {
-        0 => Err("no suite logged at the trace level, so the search for leaks proves nothing".into()),
-        _ => Ok(()),
-    });
+    let leaks = search(&ledger, &output).and_then(|()| shows_all(recorded.logged));
     let outcomes = [
         succeeded("tests", recorded.status, &output),
         succeeded("the load test", loaded.status, &under_load),
@@ -84,6 +81,15 @@ fn succeeded(what: &str, status: ExitStatus, output: &Path) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{what} failed; all output is in {}", output.display()).into()) }
 }
 
+/// A search of a log that does not show what may hold a secret would pass for the wrong reason.
+fn shows_all(Logged { trace, spans, metrics }: Logged) -> Result {
+    let missing = [(trace, "lines at the trace level"), (spans, "spans"), (metrics, "metrics")];
+    match missing.iter().find(|(count, _)| *count == 0) {
+        Some((_, what)) => Err(format!("no suite logged any {what}, so the search for leaks proves nothing").into()),
+        None => Ok(()),
+    }
+}
+
 fn search(ledger: &Path, output: &Path) -> Result {
     let start = Instant::now();
     let (secrets, found) = leaks::search_output(ledger, BufReader::new(File::open(output)?))?;
@@ -99,4 +105,18 @@ fn search(ledger: &Path, output: &Path) -> Result {
     // Where, never what: this output is kept by others.
     let places: Vec<_> = found.leaking.iter().take(20).map(|line| format!("  {}:{line}", output.display())).collect();
     Err(format!("{} lines of the output hold part of a secret:\n{}", found.leaking.len(), places.join("\n")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_without_spans_or_metrics_proves_nothing() {
+        let all = Logged { trace: 1, spans: 1, metrics: 1 };
+        shows_all(all).unwrap();
+        for lacking in [Logged { trace: 0, ..all }, Logged { spans: 0, ..all }, Logged { metrics: 0, ..all }] {
+            assert!(shows_all(lacking).unwrap_err().to_string().contains("proves nothing"));
+        }
+    }
 }

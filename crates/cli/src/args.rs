@@ -248,6 +248,8 @@ Paths of its own:
   /_sandbox/faults             POST plans faults, one a line; GET shows them; DELETE clears them
   /_sandbox/echo               answers what it received, without credentials
   /_sandbox/redirect?to=URL    redirects there, with 302 or what &status=NNN says
+  /_sandbox/login?redirect_uri=URL&state=TEXT
+                               signs a member in, and leads back to a page on this machine with a code
   /_sandbox/status/NNN         answers this status, 200 to 599",
         Fault::grammar()
     )

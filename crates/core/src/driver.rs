@@ -24,7 +24,7 @@ use crate::protocol::admission::{Admission, Pass, Purpose};
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
 use crate::protocol::intent::{Intent, intended, permitted, stems_from};
 use crate::protocol::reconcile::Held;
-use crate::record::{Lineage, Record, decode, encode};
+use crate::record::{Lineage, Record, Standing, decode, encode};
 use crate::sight::Operation;
 use crate::snapshots::Snapshots;
 use crate::spans;
@@ -35,6 +35,8 @@ use crate::unsaved::Unsaved;
 const GRACE: Duration = Duration::from_millis(250);
 /// The least time between two renewals that start by themselves for one visitor.
 const QUIET: Duration = Duration::from_secs(5);
+/// How long a record without tokens is kept: longer than any claim or pause in it, and there is nothing else to lose.
+const KEEP_EMPTY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon a failed save is tried again: at first, and at most.
 const SAVE_FIRST: Duration = Duration::from_millis(100);
 const SAVE_MOST: Duration = Duration::from_secs(5);
@@ -237,7 +239,7 @@ impl Driver {
                     // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
                     let start = self.clock.monotonic();
                     if let Err(error) = self.reserve(entry, timeout / 2).await {
-                        input = Input::StoreFailed(error);
+                        input = error;
                         continue;
                     }
                     let timeout = timeout.saturating_sub(self.clock.monotonic().saturating_sub(start));
@@ -267,7 +269,8 @@ impl Driver {
 
     fn learn<T>(&self, entry: &Entry, answer: &Result<T, GrantError>) {
         match answer {
-            Err(error) if matches!(error.failure, GrantFailure::Transient | GrantFailure::Unknown) => {
+            // A refusal is about one visitor. So is a doubtful answer, unless others get it too.
+            Err(error) if error.failure != GrantFailure::Refused => {
                 let chance = u64::try_from(self.entropy.draw() >> 64).unwrap_or(0);
                 self.admission().failed(entry.id, error, chance, self.clock.now(), &self.policy);
             }
@@ -281,9 +284,9 @@ impl Driver {
     }
 
     /// Room for what a grant will bring, in this process and in the store.
-    async fn reserve(&self, entry: &Entry, patience: Duration) -> Result<(), StoreError> {
+    async fn reserve(&self, entry: &Entry, patience: Duration) -> Result<(), Input> {
         if entry.state().outbox.is_none() {
-            let permit = self.outbox_permit(patience).await?;
+            let permit = self.outbox_permit(patience).await.map_err(Input::Barred)?;
             entry.state().outbox = Some(permit);
         }
         let asked = async {
@@ -295,15 +298,17 @@ impl Driver {
                 }
             }
         };
-        self.store_in_sight(Operation::Reserve, asked).await
+        self.store_in_sight(Operation::Reserve, asked).await.map_err(Input::StoreFailed)
     }
 
-    async fn outbox_permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
+    async fn outbox_permit(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Error> {
         let full = || {
             let most = self.policy.unsaved_most;
-            let message =
-                format!("the tokens of {most} visitors wait to be saved; no more are asked for until some are");
-            StoreError::new(StoreErrorKind::Unavailable, "token", message)
+            let message = format!(
+                "the tokens of {most} visitors are being asked for or wait to be saved, and no more may at once; the visitor is \
+                 kept, try again"
+            );
+            Error::new(ErrorKind::Busy, message)
         };
         tokio::select! {
             biased;
@@ -393,7 +398,12 @@ impl Driver {
     }
 
     fn keep(&self, record: &Record) -> Duration {
-        if record.is_tombstone() { self.policy.keep_tombstone } else { self.policy.keep }
+        match record.standing {
+            // A mint that is under way, or has failed.
+            Standing::Empty => KEEP_EMPTY.min(self.policy.keep),
+            Standing::Forgotten(_) | Standing::Retired(..) => self.policy.keep_tombstone,
+            Standing::Held(_) => self.policy.keep,
+        }
     }
 
     pub(crate) fn report(&self, entry: &Entry, kind: EventKind) {

@@ -8,16 +8,19 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::driver::Driver;
+use crate::driver::{Boarded, Driver};
 use crate::entry::Entry;
 use crate::error::StoreErrorKind;
+use crate::events::EventKind;
 use crate::protocol::flight::Goal;
+use crate::protocol::reconcile::{Held, Reconciled, reconcile};
+use crate::record::decode;
 use crate::store::{Change, Changes, Etag};
 
 /// How soon after its first use a site begins to listen: later than most commands are over.
 const BEGIN: Duration = Duration::from_secs(1);
 /// For how long changes are gathered, so that a claim and its commit cost one look.
-const GATHER: Duration = Duration::from_millis(250);
+const GATHER: Duration = Duration::from_millis(300);
 /// How many visitors are looked up at once.
 const LOOKS: usize = 64;
 /// The pause before listening again: at first, and at most.
@@ -142,20 +145,56 @@ impl Driver {
         }));
     }
 
+    /// Sees whether what this process holds is what the store shows, while the present token serves.
+    pub(crate) fn look(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let (Ok(Boarded { joined: Some(_), .. }), Ok(runtime)) = (self.board(entry, Goal::Look), Handle::try_current())
+        else {
+            return;
+        };
+        let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
+        runtime.spawn(self.tasks.track_future(async move { driver.look_beside(&entry).await }));
+    }
+
+    /// Takes what another instance's application decided, while a flight is under way here: what that brings gives way to it, as
+    /// it does to a decision of our own.
+    async fn look_beside(&self, entry: &Arc<Entry>) {
+        let Ok(Some(stored)) = self.load(entry).await else { return };
+        let (Ok(record), Some(held)) = (decode(&stored.bytes), entry.held()) else { return };
+        let now = self.clock.now();
+        let decided = record.epoch > held.record.epoch;
+        if decided && reconcile(&held, Some(&record), now, &self.policy) == Reconciled::Adopt {
+            entry.impose(Held { record, etag: Some(stored.etag), seen: now }, &self.policy);
+            self.settle(entry);
+            self.report(entry, EventKind::Adopted);
+        }
+    }
+
     /// Looks at all that was heard of and is not known yet.
     async fn look_at_all(self: Arc<Self>) {
         let heard = std::mem::take(&mut *self.elsewhere.heard());
         let at_once = Arc::new(Semaphore::new(LOOKS));
         for (entry, etag) in heard.into_values() {
             let Some(entry) = entry.upgrade() else { continue };
-            // A flight under way ends with what the store shows.
-            if entry.etag().is_none_or(|own| own == etag) || entry.state().flight.is_some() {
+            if entry.etag().is_none_or(|own| own == etag) {
                 continue;
             }
             let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
-            let Ok(mut flight) = self.board(&entry, Goal::Look) else { continue };
+            let Ok(Boarded { progress: mut flight, joined }) = self.board(&entry, Goal::Look) else { continue };
+            let driver = Arc::clone(&self);
             tokio::spawn(async move {
-                let _ = flight.progress.wait_for(Option::is_some).await;
+                let end = async { flight.wait_for(Option::is_some).await.map(drop) };
+                if joined.is_none() {
+                    let _ = end.await;
+                } else {
+                    // A flight under way ends with what the store shows, but it may take as long as a grant does.
+                    tokio::select! {
+                        _ = end => {}
+                        () = driver.clock.sleep(GATHER) => {}
+                    }
+                    if entry.etag() != Some(etag) {
+                        driver.look_beside(&entry).await;
+                    }
+                }
                 drop(turn);
             });
         }

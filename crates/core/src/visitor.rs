@@ -353,8 +353,7 @@ impl Visitor {
     fn look_meanwhile(&self, snapshot: &Snapshot, now: Timestamp) {
         snapshot.needs_no_look(now);
         if !self.driver.elsewhere.covers(snapshot.held.seen.monotonic) {
-            // The present token serves, whatever comes of it.
-            let _ = self.driver.board(&self.entry, Goal::Look);
+            self.driver.look(&self.entry);
         }
     }
 

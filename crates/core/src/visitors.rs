@@ -93,7 +93,7 @@ impl Visitors {
     /// Without it, the last handle that is dropped in the `main` of a multi-threaded runtime waits likewise; anywhere else, what is
     /// under way then may be lost with its runtime, and with it a token that can be redeemed only once.
     ///
-    /// Waits for at most a lease and a save. What could not be saved until then is reported as an error; a later call tries
+    /// Waits for at most a lease, a save and a second. What could not be saved until then is reported as an error; a later call tries
     /// again.
     ///
     /// # Errors

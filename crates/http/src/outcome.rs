@@ -157,6 +157,11 @@ struct Said {
     detailed: bool,
 }
 
+/// Whether this is written as OAuth's codes are.
+fn is_code(error: &str) -> bool {
+    !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
 impl Said {
     fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -201,13 +206,13 @@ impl Said {
         words.join(": ")
     }
 
-    /// Whether it may be the token that was rejected. Not if OAuth has a word for what it was, and it is another; nor if there
-    /// is a message alone, which is anybody's: gateways say `{"message": "Unauthorized"}`.
+    /// Whether it may be the token that was rejected. Not if OAuth has a word for what it was, and it is another; nor if it is in
+    /// neither form for certain: gateways and frameworks say `{"message": "Unauthorized"}` and `{"error": "Unauthorized"}`.
     fn may_be_about_the_token(&self) -> bool {
         const OTHER: [&str; 5] =
             ["invalid_request", "invalid_scope", "server_error", "slow_down", "temporarily_unavailable"];
         match self.error.as_deref() {
-            Some(error) => !OTHER.contains(&error),
+            Some(error) => is_code(error) && !OTHER.contains(&error),
             None => self.detailed,
         }
     }
@@ -291,7 +296,6 @@ mod tests {
         for body in [
             r#"{"error":"access_denied"}"#,
             r#"{"error":"invalid_token","error_description":"x"}"#,
-            r#"{"error":""}"#,
             r#"{"message":"token is dead","details":{}}"#,
             r#"{"message":"refreshToken is not a valid GUID","details":{}}"#,
             r#"{"details":{"applicationError":{}}}"#,
@@ -314,6 +318,9 @@ mod tests {
             r#"{"error":"temporarily_unavailable"}"#,
             r#"{"error":"server_error","error_description":"x"}"#,
             r#"{"message":"Unauthorized"}"#,
+            r#"{"error":""}"#,
+            r#"{"error":"Unauthorized"}"#,
+            r#"{"timestamp":"x","status":401,"error":"Unauthorized","path":"/oauth2/token"}"#,
             r#"{"message":"no such token"}"#,
             r#"{"message":"x","details":"y"}"#,
         ] {

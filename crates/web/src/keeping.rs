@@ -43,8 +43,8 @@ pub(crate) enum Shown {
 /// What there is to tell a browser.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A session that it does not have yet; it has been used, or not.
-    New { used: bool },
+    /// A session that it does not have yet.
+    New,
     /// Another session than the one it showed: somebody signed in or out.
     Another,
     /// Nothing, but that the session goes on.
@@ -94,21 +94,22 @@ impl Sessions {
         matches!(self.keeping, Keeping::Browser(..))
     }
 
-    /// The cookies that tell the browser, if there is any need to; `page` is where a session goes on for another day.
+    /// The cookies that tell the browser, if there is any need to. A new session is told to who gets a page or uses it, and so is, on
+    /// another day, that a session goes on.
     pub(crate) fn write(
         &self,
         (key, id, shown): (&Secret, &SessionId, Option<&Known>),
         news: &News,
-        page: bool,
+        (page, used): (bool, bool),
         loopback: bool,
     ) -> Vec<HeaderValue> {
         let (now, keep) = (self.visitors.now(), self.visitors.policy().keep);
         let today = Day::of(now);
-        let another_day = page && shown.is_some_and(|shown| shown.day != today);
+        let another_day = (page || used) && shown.is_some_and(|shown| shown.day != today);
         match &self.keeping {
             Keeping::Server(cookie) => {
                 let tell = match news {
-                    News::New { used } => *used || page,
+                    News::New => page || used,
                     News::Another => true,
                     News::Same => another_day,
                 };
@@ -123,8 +124,8 @@ impl Sessions {
                 };
                 let base = shown.map_or(0, Known::version);
                 let version = match news {
-                    News::New { .. } if changed => Some(1),
-                    News::New { used } => (page || *used).then_some(0),
+                    News::New if changed => Some(1),
+                    News::New => (page || used).then_some(0),
                     News::Another => Some(base + 2),
                     News::Same if changed => Some(base + 1),
                     News::Same => {

@@ -1,11 +1,12 @@
 //! One request's session: from its cookie to its visitor, and what the response says of it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderValue, request};
+use tokio::time::Instant;
 use wix_visitor_core::{Secret, Timestamp, Tokens, Visitor, Visitors};
 
 use crate::arrival::Arrival;
@@ -14,8 +15,10 @@ use crate::error::SessionError;
 use crate::keeping::{Known, News, Sessions, Shown};
 use crate::meters::{self, Without};
 
-/// For how long a request that was under way may still come with a session that was replaced.
+/// For how long a request that was under way may still come with a session that was replaced, since this process first saw that it was.
 const UNDER_WAY: Duration = Duration::from_secs(60);
+/// So long ago by the wall clock, it was replaced before any request that is under way; clocks of two machines differ by less.
+const LONG_SINCE: Duration = Duration::from_secs(15 * 60);
 /// How often the retirement of a replaced session is tried, and how long after one another at first.
 const RETIRE_TRIES: u32 = 10;
 const RETIRE_PAUSE: Duration = Duration::from_millis(500);
@@ -123,7 +126,7 @@ impl Session {
         }
         match visitor.retired().await? {
             None => self.ready(visitor).await,
-            Some(since) if self.now().since(since) < UNDER_WAY => Err(SessionError::Retired),
+            Some(since) if self.may_be_under_way(&visitor, since) => Err(SessionError::Retired),
             // Long since: the answer that brought the new session's cookie never arrived.
             Some(_) => {
                 {
@@ -138,6 +141,15 @@ impl Session {
                 self.ready(self.current()?).await
             }
         }
+    }
+
+    /// Whether a session was replaced so lately that this request may have begun before.
+    fn may_be_under_way(&self, visitor: &Visitor, since: Timestamp) -> bool {
+        #[derive(Default)]
+        struct Seen(OnceLock<Instant>);
+        let seen = visitor.attachment::<Seen>();
+        let here = seen.0.get_or_init(Instant::now).elapsed();
+        self.now().since(since) < LONG_SINCE && here < UNDER_WAY
     }
 
     /// With tokens, where the head of the response has to carry them.
@@ -306,13 +318,13 @@ impl Session {
         let page = is_page(headers) && !is_shared(headers);
         let shown = self.0.shown.as_ref();
         let (id, news) = match (id, shown) {
-            (Id::Offered(id), _) => (id, News::New { used }),
+            (Id::Offered(id), _) => (id, News::New),
             (Id::Changed(id), _) => (id, News::Another),
             (Id::Shown, Some(known)) => (known.id.clone(), News::Same),
             _ => return,
         };
         let key = if let (News::Same, Some(known)) = (&news, shown) { known.key() } else { Secret::new(id.key()) };
-        let mut cookies = self.0.sessions.write((&key, &id, shown), &news, page, self.0.arrival.loopback);
+        let mut cookies = self.0.sessions.write((&key, &id, shown), &news, (page, used), self.0.arrival.loopback);
         // A session that was replaced meanwhile must not come back.
         if !cookies.is_empty()
             && matches!(news, News::Same)
@@ -390,7 +402,43 @@ fn is_shared(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use http::header::COOKIE;
+    use wix_visitor_core::{ClientId, Grant, GrantError, GrantFailure, GrantReply, TokenEndpoint, async_trait};
+
     use super::*;
+    use crate::cookie::CookieName;
+    use crate::id_cookie::IdCookie;
+    use crate::keeping::Keeping;
+    use crate::pocket::Pocket;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    #[async_trait]
+    impl TokenEndpoint for Nowhere {
+        fn issuer(&self) -> &str {
+            "nowhere"
+        }
+
+        async fn grant(&self, _: &ClientId, _: &Grant, _: Duration) -> Result<GrantReply, GrantError> {
+            Err(GrantError::new(GrantFailure::Transient, "nowhere"))
+        }
+    }
+
+    #[test]
+    fn a_session_shows_neither_its_id_nor_the_cookie_it_came_with() {
+        let visitors = Visitors::builder(ClientId::new("client").unwrap(), Nowhere, Pocket::new()).build().unwrap();
+        let keeping = Keeping::Server(IdCookie { name: CookieName::new("visitor").unwrap() });
+        let sessions = Arc::new(Sessions { visitors, keeping });
+        let id = SessionId::new();
+        for cookie in [format!("__Host-visitor={}.20000", id.key()), format!("__Host-visitor={}", id.key())] {
+            let request = Request::get("/").header(COOKIE, cookie).body(()).unwrap().into_parts().0;
+            let session = Session::of(&request, &sessions);
+            let shown = format!("{session:?} {:?} {:?}", session.0.shown, session.0.sessions);
+            assert!(!shown.contains(id.key()), "{shown}");
+        }
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()

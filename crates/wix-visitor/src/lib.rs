@@ -118,6 +118,6 @@ pub use wix_visitor_web as web;
 #[doc = include_str!("../../../docs/guide.md")]
 struct Guide;
 
-#[cfg(all(doctest, feature = "http", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "http", feature = "sqlite", feature = "axum"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wix_visitor::{Role, Secret, SiteVisitor, StoreKey};
+use wix_visitor::{Role, SiteVisitor};
 
 use crate::cart::{self, Cart};
 use crate::error::ShopError;
@@ -58,14 +58,14 @@ pub(crate) fn who(role: Role) -> &'static str {
 }
 
 async fn health(State(shop): State<Arc<Shop>>) -> Response {
-    // Any key will do: what is asked leaves every record as it is.
-    let key = StoreKey::new(shop.site.issuer(), shop.site.client_id(), &Secret::new("health"));
-    match shop.store.health(&key, 4096).await {
-        Ok(()) => Json(json!({ "ready": true, "instance": shop.instance() })).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the store does not answer");
-            let told = json!({ "ready": false, "instance": shop.instance(), "error": "the store does not answer" });
-            (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response()
-        }
-    }
+    let health = shop.site.health().await;
+    let ready = health.is_ready();
+    let told = json!({
+        "ready": ready,
+        "instance": shop.instance(),
+        "store": health.store.is_ok(),
+        "endpoint": health.endpoint_paused_for.is_none(),
+        "unsaved": health.unsaved,
+    });
+    (if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(told)).into_response()
 }

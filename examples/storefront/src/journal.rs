@@ -125,7 +125,7 @@ fn words(kind: &EventKind) -> Option<(Mood, String)> {
         }
         EventKind::RenewalFailed(error) => {
             let why = error.status().map_or(String::new(), |status| format!(" (status {status})"));
-            (Mood::Bad, format!("the endpoint failed{why}: nothing is lost, and the token in hand still serves"))
+            (Mood::Bad, format!("the endpoint failed{why}: nothing is lost, and a token in hand still serves"))
         }
         EventKind::VisitorLost(lost) => (Mood::Bad, format!("the visitor was lost: {lost}")),
         EventKind::MemberSessionEnded => (Mood::Bad, "the member's session has ended: sign in again".to_owned()),
@@ -134,6 +134,10 @@ fn words(kind: &EventKind) -> Option<(Mood, String)> {
             "the store failed: the new token serves from memory, and is saved as soon as that works".to_owned(),
         ),
         EventKind::Saved => (Mood::Good, "saved: the store has it again".to_owned()),
+        EventKind::ClaimTakenOver => (
+            Mood::Plain,
+            "another process had begun to renew and never finished: this one goes on in its place".to_owned(),
+        ),
         EventKind::AlternateDropped => (Mood::Plain, "a refresh token that was kept aside had to go".to_owned()),
         _ => return None,
     })

@@ -26,10 +26,12 @@ mod shopper;
 mod sign_in;
 mod vendor;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
 
 use clap::Parser as _;
+use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, Failure};
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse_lossy(filter))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,7 +61,7 @@ fn run(mut args: Args) -> Result<(), Failure> {
     let program = life::program();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let end = runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(args.listen)
+        let listener = TcpListener::bind(args.listen)
             .await
             .map_err(|error| Failure::new(1, format!("cannot listen on {}: {error}", args.listen)))?;
         // Where any port would do, a restart keeps the one that it was.
@@ -68,14 +71,15 @@ fn run(mut args: Args) -> Result<(), Failure> {
         life::announce(args.listen);
         serve(listener, shop, life).await
     })?;
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    // All is saved; what still idles need not be waited for.
+    runtime.shutdown_background();
     match end {
         End::Stop => Ok(()),
         End::Restart => Err(life::again(program?, &args)),
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, shop: std::sync::Arc<Shop>, life: Life) -> Result<End, Failure> {
+async fn serve(listener: TcpListener, shop: Arc<Shop>, life: Life) -> Result<End, Failure> {
     let site = shop.site.clone();
     let server = axum::serve(listener, shop::router(shop));
     let ended = life.clone();

@@ -7,6 +7,7 @@ use crate::cart::{self, Cart};
 use crate::catalogue::Product;
 use crate::error::{self, ShopError};
 use crate::journal::{Mood, Note};
+use crate::life;
 use crate::panel::PanelState;
 use crate::shopper::Shopper;
 use crate::vendor;
@@ -85,11 +86,14 @@ pub(crate) async fn trouble(shopper: &Shopper, error: &ShopError) -> Markup {
         401 => ("Signed out", false),
         _ => ("That did not work", true),
     };
+    let soon = again && status.is_server_error();
     let content = html! {
+        @if soon { meta http-equiv="refresh" content="3;url=/cart"; }
         section.card.trouble {
             p.status { (status.as_u16()) }
             h1 { (title) }
             p { (error.for_shoppers()) }
+            @if soon { p.words { "This page tries again by itself." } }
             div.buttons {
                 @if error::is_signed_out(error) {
                     a.button.primary href="/sign-in" { "Sign in again" }
@@ -255,6 +259,8 @@ fn panel(shopper: &Shopper, state: &PanelState, notes: &[Note]) -> Markup {
                         (back_to(back))
                         button { "Restart the server" }
                     }
+                } @else if !life::CAN_RESTART {
+                    p.words { "A restart by button is not available on this system." }
                 }
             }
             @if state.broken {

@@ -195,7 +195,7 @@ async fn expire(shopper: Shopper, Form(from): Form<From>) -> Result<Redirect, Sh
                 shop.sandbox.as_ref().is_some_and(|sandbox| sandbox.revoke_access(access.value.expose()).is_ok())
             });
             if revoked.await.unwrap_or(false) {
-                (Mood::Plain, "the access token was made to end: the next call is answered 401")
+                (Mood::Plain, "you expired the access token: the next call is answered 401")
             } else {
                 (Mood::Bad, "the access token could not be made to end")
             }
@@ -226,6 +226,9 @@ async fn mend_endpoint(shopper: Shopper, Form(from): Form<From>) -> Result<Redir
     sandbox(&shopper)?.clear_faults();
     shopper.shop.broken.store(false, Ordering::Relaxed);
     let visitor = shopper.visitor().await?;
+    // After a failure nothing is asked of the endpoint for a moment. The page that comes next should not be turned away for that.
+    let (visitors, ours) = (visitor.status().await?.paused_for, shopper.shop.site.health().await.endpoint_paused_for);
+    tokio::time::sleep(visitors.max(ours).unwrap_or_default()).await;
     let text = "the token endpoint works again";
     shopper.shop.journal.note(visitor.id(), shopper.shop.site.now(), Mood::Good, text);
     Ok(Redirect::to(from.page()))

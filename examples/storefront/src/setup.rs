@@ -26,7 +26,6 @@ const SANDBOX_LIFETIME: u64 = 300;
 #[derive(Debug)]
 pub(crate) struct Shop {
     pub(crate) site: Site,
-    pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) catalogue: Catalogue,
     pub(crate) journal: Arc<Journal>,
     pub(crate) login: Option<Login>,
@@ -64,12 +63,11 @@ impl Shop {
                 (SANDBOX_CLIENT_ID.to_owned(), sandbox.url(), Some(sandbox))
             }
         };
-        let mut builder =
-            wix_visitor::builder(&client_id).http(HttpOptions::new().base_url(&api_url)).store(Arc::clone(&store));
+        let mut builder = wix_visitor::builder(&client_id).http(HttpOptions::new().base_url(&api_url)).store(store);
         if sandbox.is_some() {
             let mut policy = Policy::default();
             // Whoever has mended the endpoint wants to see it work, not to wait for a minute.
-            policy.backoff_most = Duration::from_secs(3);
+            policy.backoff_most = Duration::from_secs(2);
             builder = builder.issuer(SANDBOX_ISSUER).policy(policy);
         }
         let site = builder.connect().await?;
@@ -79,7 +77,6 @@ impl Shop {
             journal: Journal::of(&site, site.now()),
             login,
             life,
-            store,
             sandbox,
             broken: AtomicBool::new(false),
             address: args.listen,

@@ -90,7 +90,7 @@ async fn stock(shopper: Shopper, Path(picture): Path<String>) -> Result<Response
 /// What every response says: nothing comes from elsewhere, and nobody frames us.
 async fn guard(State(shop): State<Arc<Shop>>, mut response: Response) -> Response {
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self' {}; \
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; connect-src 'self' {}; \
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         shop.api_url
     );

@@ -154,3 +154,47 @@ async fn with_its_last_handle_a_site_stops_listening() {
     tokio::time::sleep(secs(1)).await;
     assert_eq!(store.listeners(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn c10_a_sign_in_or_sign_out_elsewhere_is_seen_while_a_renewal_is_under_way_here() {
+    for announced in [true, false] {
+        for sign_in in [true, false] {
+            let store = announced.then(Announcing::default);
+            let (here, there) = two(store.as_ref()).await;
+            tokio::time::sleep(hours(4) - secs(600)).await;
+            there.endpoint.close();
+            // Due, and still usable: the renewal in the background hangs.
+            assert_eq!(there.who().await.unwrap(), 1);
+            there.endpoint.arrived().await;
+            let chosen = if sign_in {
+                let (member, tokens) = here.sign_in(Role::Member);
+                here.visitor().set_tokens(tokens).await.unwrap();
+                Some(member)
+            } else {
+                here.visitor().forget().await.unwrap();
+                None
+            };
+            let mut seen_after = None;
+            for tenth in 0..80 {
+                let gone = there.visitor().tokens().await.unwrap() == wix_visitor_core::Tokens::default();
+                let now = if gone { None } else { Some(there.who().await.unwrap()) };
+                if now == chosen {
+                    seen_after = Some(tenth);
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            let most = if announced { 10 } else { 60 };
+            assert!(seen_after.is_some_and(|tenths| tenths <= most), "{announced} {sign_in}: {seen_after:?}");
+            // What the renewal brings in the end changes nothing of it.
+            there.endpoint.open();
+            tokio::time::sleep(secs(30)).await;
+            for instance in [&here, &there] {
+                match chosen {
+                    Some(member) => assert_eq!(instance.who().await.unwrap(), member),
+                    None => assert_ne!(instance.who().await.unwrap(), 1),
+                }
+            }
+        }
+    }
+}

@@ -224,21 +224,13 @@ async fn a_claim_is_counted_as_taken_over_where_its_holder_let_it_run_out_and_no
     assert_eq!(numbers.value(TAKEN_OVER, &[]), 0.0);
 
     site.expire().await;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let gone = site.another();
     gone.endpoint.plan(Plan::Hang);
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            let call = gone.ask();
-            while gone.endpoint.in_flight() == 0 {
-                tokio::task::yield_now().await;
-            }
-            call.abort();
-        });
-    })
-    .join()
-    .unwrap();
-    site.who().await.unwrap();
+    let theirs = gone.ask();
+    tokio::time::sleep(secs(1)).await;
+    let ours = site.ask();
+    theirs.await.unwrap().unwrap_err();
+    ours.await.unwrap().unwrap();
     assert_eq!(numbers.value(TAKEN_OVER, &[]), 1.0);
 }
 
@@ -267,6 +259,35 @@ async fn what_is_not_saved_is_counted_with_the_moment_since_when_the_oldest_wait
     site.store.heal();
     tokio::time::sleep(secs(10)).await;
     assert_eq!(now(), (0.0, 0.0));
+}
+
+#[test]
+fn what_went_with_its_runtime_on_the_way_to_the_store_counts_until_it_is_there() {
+    let ours = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let theirs = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (site, numbers) = ours.block_on(async { counted(Rotation::Single) });
+    let visitor = site.visitor();
+    ours.block_on(visitor.authorization()).unwrap();
+    let swaps = site.store.swaps();
+    site.store.decide(move |operation, number| {
+        (operation == StoreOperation::Swap && number > swaps + 1).then_some(StoreFault::Hang)
+    });
+    theirs.block_on(async {
+        let visitor = visitor.clone();
+        tokio::spawn(async move { visitor.renew().await });
+        while site.store.swaps() < swaps + 2 {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(numbers.value(UNSAVED, &[]), 1.0);
+    drop(theirs);
+    assert_eq!(numbers.value(UNSAVED, &[]), 1.0);
+    site.store.heal();
+    ours.block_on(async {
+        visitor.authorization().await.unwrap();
+        tokio::time::sleep(secs(1)).await;
+    });
+    assert_eq!((numbers.value(UNSAVED, &[]), site.endpoint.renewals()), (0.0, 1));
 }
 
 #[tokio::test(start_paused = true)]

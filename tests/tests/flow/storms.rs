@@ -176,10 +176,51 @@ async fn a_grant_that_finds_no_room_in_time_is_not_sent_and_its_caller_is_told()
     site.store.break_down(StoreErrorKind::Unavailable);
     assert_eq!(first.await.unwrap().unwrap(), 1);
     let error = call.await.unwrap().unwrap_err();
-    assert_eq!((error.kind(), site.endpoint.mints()), (ErrorKind::Store, 1));
+    assert_eq!((error.kind(), site.endpoint.mints()), (ErrorKind::Busy, 1));
     assert!(error.to_string().contains("wait to be saved"), "{error}");
     site.store.heal();
     tokio::time::sleep(secs(20)).await;
     late.authorization().await.unwrap();
     site.visitors.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_accepts_nobodys_configuration_is_asked_once_a_pause() {
+    let site = Instance::new(Rotation::Same);
+    let error = GrantError::new(GrantFailure::Misconfigured, "no app has this client id");
+    site.endpoint.plan_always(Some(Plan::Fail(error)));
+    for _ in 0..1_000 {
+        let visitor = site.visitors.visitor(secret_key("newcomer"));
+        assert_eq!(visitor.authorization().await.unwrap_err().kind(), ErrorKind::Misconfigured);
+    }
+    assert!(site.endpoint.grants() < 10, "{}", site.endpoint.grants());
+    site.endpoint.plan_always(None);
+    tokio::time::sleep(secs(600)).await;
+    site.who().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn doubtful_answers_to_everybody_replace_nobody_who_can_still_be_served() {
+    let site = Instance::new(Rotation::Same);
+    let keys = crowd(&site, 20).await;
+    let mut first = Vec::new();
+    for key in &keys {
+        first.push(site.identity(&site.visitors.visitor(key).authorization().await.unwrap()));
+    }
+    let error = GrantError::new(GrantFailure::Doubtful, "rejected, not clearly for its refresh token");
+    site.endpoint.plan_renewals(Some(Plan::Fail(error)));
+    tokio::time::sleep(hours(4) - secs(1_800)).await;
+    for _ in 0..96 {
+        for key in &keys {
+            site.visitors.visitor(key).authorization().await.unwrap();
+        }
+        tokio::time::sleep(secs(5)).await;
+    }
+    // For eight minutes; then it is well again, and the old tokens end.
+    site.endpoint.plan_renewals(None);
+    tokio::time::sleep(hours(1)).await;
+    for (key, who) in keys.iter().zip(first) {
+        assert_eq!(site.identity(&site.visitors.visitor(key).authorization().await.unwrap()), who);
+    }
+    assert_eq!(site.endpoint.mints(), 20);
 }

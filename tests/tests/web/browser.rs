@@ -137,5 +137,9 @@ pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
     let response = app.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    if !parts.status.is_success() {
+        // To be searched for secrets.
+        tracing::trace!(status = %parts.status, body, "an error's page");
+    }
     Answer { status: parts.status, headers: parts.headers, body }
 }

@@ -229,6 +229,23 @@ async fn a13_damage_to_the_newest_cookie_is_an_error_of_its_own_and_neither_mint
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_older_never_stands_in_for_a_newest_cookie_that_is_damaged() {
+    let [one, other] = servers(Rotation::Single);
+    let browser = Browser::default();
+    let identity = browser.get(&one, "/who").await.identity();
+    tokio::time::sleep(hours(5)).await;
+    browser.get(&one, "/who").await;
+    let newest = browser.kept().keys().find(|name| name.ends_with("-0")).unwrap().clone();
+    let value = browser.kept()[&newest].clone();
+    let broken = browser.copy();
+    broken.put(&newest, &value[..value.len() - 4]);
+    let answer = broken.get(&other, "/who").await;
+    assert_eq!((answer.status, answer.cookies().len()), (StatusCode::BAD_REQUEST, 0));
+    assert_eq!(browser.get(&other, "/who").await.identity(), identity);
+    assert_eq!((one.instance.endpoint.mints(), one.instance.endpoint.most_redeemed()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn damage_to_what_is_older_or_to_the_access_part_costs_nothing_but_a_renewal() {
     let (instance, ring) = (Instance::new(Rotation::Same), ring());
     let server = || Shop::sealed(&instance, &ring);

@@ -10,7 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{Route, get, post};
 use tower::{Layer, Service};
 use wix_visitor_core::{Policy, Role, Tokens, VisitorsBuilder};
-use wix_visitor_testkit::Rotation;
+use wix_visitor_testkit::{Rotation, TestClock};
 use wix_visitor_tests::instance::{Instance, client_id};
 use wix_visitor_web::{HandOver, KeyRing, SealedSessionLayer, Session, SessionError, SessionLayer, TakeOver};
 
@@ -35,6 +35,11 @@ impl Shop {
     /// Another server on the same store.
     pub(crate) fn another(&self) -> Self {
         Self::of(self.instance.another())
+    }
+
+    /// Another server on the same store, on a machine with this clock.
+    pub(crate) fn with_clock(&self, clock: TestClock) -> Self {
+        Self::of(self.instance.another_with(clock))
     }
 
     fn of(instance: Instance) -> Self {

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::{Request, StatusCode};
 use wix_visitor_core::StoreErrorKind;
+use wix_visitor_testkit::TestClock;
 use wix_visitor_tests::instance::{hours, secs};
 
 use crate::browser::{Answer, Browser};
@@ -64,24 +65,44 @@ async fn a_session_id_that_was_planted_before_a_sign_in_is_worthless_after_it() 
     attacker.get(&shop, "/who").await.identity();
     let victim = attacker.copy();
     let member = victim.post(&shop, "/sign-in").await.identity();
-    for server in [shop.clone(), shop.another()] {
-        let answer = attacker.get(&server, "/who").await;
+    let servers = [shop.clone(), shop.another()];
+    for server in &servers {
+        let answer = attacker.get(server, "/who").await;
         assert_eq!((answer.status, answer.cookies().len()), (StatusCode::CONFLICT, 0), "{answer:?}");
-        assert!(attacker.get(&server, "/").await.cookies().is_empty());
+        assert!(attacker.get(server, "/").await.cookies().is_empty());
     }
     assert_eq!(shop.instance.endpoint.mints(), 1, "a retired id mints nothing");
     tokio::time::sleep(secs(61)).await;
-    for server in [shop.another(), shop.clone()] {
-        assert_ne!(attacker.get(&server, "/who").await.identity(), member);
+    for server in &servers {
+        assert_ne!(attacker.get(server, "/who").await.identity(), member);
     }
     assert_eq!(victim.get(&shop, "/who").await.identity(), member);
     // Also where the victim never used it before.
     let planted = Browser::with("__Host-visitor", "AAAAAAAAAAAAAAAAAAAAAA.20000");
     let victim = planted.copy();
     let member = victim.post(&shop, "/sign-in").await.identity();
-    assert_eq!(planted.get(&shop.another(), "/who").await.status, StatusCode::CONFLICT);
+    let server = shop.another();
+    assert_eq!(planted.get(&server, "/who").await.status, StatusCode::CONFLICT);
     tokio::time::sleep(secs(61)).await;
-    assert_ne!(planted.get(&shop.another(), "/who").await.identity(), member);
+    assert_ne!(planted.get(&server, "/who").await.identity(), member);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_under_way_undoes_no_sign_in_whatever_the_clocks_of_two_servers_say() {
+    for ahead in [false, true] {
+        let shop = Shop::new();
+        let now = shop.instance.now();
+        let wall = if ahead { now + secs(600) } else { now - secs(600) };
+        let server = shop.with_clock(TestClock::new(wall));
+        let browser = Browser::default();
+        browser.get(&shop, "/who").await.identity();
+        let old = browser.copy();
+        let member = browser.post(&shop, "/sign-in").await.identity();
+        let late = old.send_only(&server, who()).await;
+        assert_eq!((late.status, late.cookies().len()), (StatusCode::CONFLICT, 0), "{ahead}");
+        browser.take(&late);
+        assert_eq!(browser.get(&server, "/who").await.identity(), member);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +113,10 @@ async fn a_retired_session_gets_a_new_one_after_a_minute_and_none_before() {
     let stale = browser.copy();
     browser.post(&shop, "/sign-out").await;
     tokio::time::sleep(secs(59)).await;
-    assert_eq!(stale.get(&shop.another(), "/who").await.status, StatusCode::CONFLICT);
+    let server = shop.another();
+    assert_eq!(stale.get(&server, "/who").await.status, StatusCode::CONFLICT);
+    tokio::time::sleep(secs(61)).await;
+    assert_eq!(stale.copy().get(&server, "/who").await.status, StatusCode::OK);
     tokio::time::sleep(hours(24)).await;
     assert!(stale.get(&shop.another(), "/").await.cookies().is_empty(), "a page does not bring a retired session back");
     let new = stale.get(&shop.another(), "/who").await;

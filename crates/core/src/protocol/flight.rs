@@ -100,7 +100,7 @@ pub enum Input {
     Conflict(Option<Seen>),
     /// The store failed.
     StoreFailed(StoreError),
-    /// This process may not ask the endpoint just now, so the claim was not tried for.
+    /// This process may not ask the endpoint just now: the claim was not tried for, or the grant was not sent.
     Barred(Error),
     /// The endpoint's answer.
     Granted(Result<GrantReply, GrantError>),
@@ -306,6 +306,9 @@ impl Turn<'_> {
             }
             (Phase::Granting { claim, grant }, Input::Granted(Ok(reply))) => self.granted(&claim, &grant, &reply),
             (Phase::Granting { claim, grant }, Input::Granted(Err(error))) => self.failed(claim, &grant, &error),
+            (Phase::Granting { claim, .. }, Input::Barred(error)) => {
+                self.release(Some(claim.etag), claim.record.claimed(None), Err(error))
+            }
             // No room for what the grant would bring: it was not sent.
             (Phase::Granting { claim, .. }, Input::StoreFailed(error)) => {
                 self.release(Some(claim.etag), claim.record.claimed(None), Err(error.into()))
@@ -511,9 +514,12 @@ impl Turn<'_> {
         Action::Sleep(pause)
     }
 
+    fn waited_for(&self) -> bool {
+        matches!(self.flight.goal, Goal::Serve | Goal::Replace(_))
+    }
+
     /// Which grant this record asks for; an error, or nothing at all, where it asks for none.
     fn wanted(&self, record: &Record) -> Result<Option<Grant>, Error> {
-        let waited_for = matches!(self.flight.goal, Goal::Serve | Goal::Replace(_));
         let Some(chain) = record.chain() else {
             return match self.flight.goal {
                 Goal::Serve | Goal::Replace(_) if record.retired().is_some() => Err(Error::new(
@@ -537,7 +543,7 @@ impl Turn<'_> {
                 ErrorKind::MemberSessionEnded,
                 "the member's session has ended: sign in again, or forget it to go on as a new visitor",
             )),
-            _ if !waited_for => Ok(None),
+            _ if !self.waited_for() => Ok(None),
             (None | Some(Role::Visitor), OnRefused::Mint) => Ok(Some(Grant::Anonymous)),
             (Some(Role::None), OnRefused::Mint) => Err(Error::new(
                 ErrorKind::VisitorLost,
@@ -645,7 +651,10 @@ impl Turn<'_> {
             Grant::Anonymous => false,
             Grant::Refresh(_) => match error.failure {
                 GrantFailure::Refused => true,
-                GrantFailure::Doubtful => outcome::is_refusal(&claim.record, self.now.wall, &policy),
+                // In the background nobody is in need of a verdict: who is asks once more before it counts.
+                GrantFailure::Doubtful => {
+                    self.waited_for() && outcome::is_refusal(&claim.record, self.now.wall, &policy)
+                }
                 _ => false,
             },
         };
