@@ -94,10 +94,12 @@ impl Outcome {
 
 type Failed = Box<dyn Error + Send + Sync>;
 
+type Happening = fn(Fault) -> Fault;
+
 /// How many requests for tokens of a hundred fail: answered 503, cut off before they act, and cut off after they acted. Of those that
 /// pass one, the next takes its share, so that it is thirty in all. Most are answered: after a lost answer a visitor is left alone for
 /// a lease, which is most of a short run.
-const FAULTS: [(fn(Fault) -> Fault, u8); 3] =
+const FAULTS: [(Happening, u8); 3] =
     [(|fault| fault.status(503), 22), (Fault::reset, 5), (Fault::reset_after_acting, 6)];
 
 /// For how long an instance that was killed is away.
