@@ -133,7 +133,7 @@ impl Storefront {
     /// Asks it to end, as a service manager does, and tells how it did.
     ///
     /// # Panics
-    /// When it does not run, or goes on for half a minute.
+    /// When it does not run, or goes on for a minute.
     pub async fn stop(&mut self) -> ExitStatus {
         let mut running = self.running.take().expect("it runs");
         running.process.signal(Signal::TERM);

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// How long is waited at most.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(60);
 /// How often a state is looked at.
 const EVERY: Duration = Duration::from_millis(25);
 
-/// What is left of half a minute.
+/// What is left of a minute.
 #[derive(Debug)]
 pub struct Patience(Instant);
 
@@ -28,7 +28,7 @@ impl Patience {
 /// Waits until it holds.
 ///
 /// # Panics
-/// When it does not within half a minute, naming what was waited for.
+/// When it does not within a minute, naming what was waited for.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let patience = Patience::default();
     while !holds() {
@@ -39,7 +39,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// As [`until`], for what has to be asked for.
 ///
 /// # Panics
-/// When it does not hold within half a minute, naming what was waited for.
+/// When it does not hold within a minute, naming what was waited for.
 pub async fn until_it(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let patience = Patience::default();
     while !holds().await {
