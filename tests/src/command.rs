@@ -1,4 +1,4 @@
-//! The command `wix-visitor`, built from this checkout.
+//! Programs of this checkout, built when a suite first needs them.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,35 +6,45 @@ use std::{
     sync::OnceLock,
 };
 
-/// Where the command is; builds it the first time.
+/// Where the command `wix-visitor` is; builds it the first time.
 ///
 /// # Panics
 ///
 /// When it cannot be built.
 pub fn wix_visitor() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build)
+    BUILT.get_or_init(|| build("wix-visitor-cli", "wix-visitor"))
 }
 
-fn build() -> PathBuf {
+/// Where the shop of the examples is; builds it the first time.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn storefront() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("storefront", "storefront"))
+}
+
+fn build(package: &str, program: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--locked", "--package=wix-visitor-cli", "--message-format=json-render-diagnostics"])
+        .args(["build", "--locked", "--package", package, "--message-format=json-render-diagnostics"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .unwrap_or_else(|error| panic!("cannot start cargo: {error}"));
-    assert!(output.status.success(), "cannot build wix-visitor-cli ({})", output.status);
-    executable(&output.stdout).unwrap_or_else(|| panic!("wix-visitor-cli has no program `wix-visitor`"))
+    assert!(output.status.success(), "cannot build {package} ({})", output.status);
+    executable(&output.stdout, program).unwrap_or_else(|| panic!("{package} has no program `{program}`"))
 }
 
 /// The program's path in what cargo says about each thing that it built, one JSON object a line.
-fn executable(messages: &[u8]) -> Option<PathBuf> {
+fn executable(messages: &[u8], program: &str) -> Option<PathBuf> {
     messages
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "wix-visitor")
+        .filter(|message| message["target"]["name"] == program)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -48,7 +58,7 @@ mod tests {
 not JSON
 {"reason":"compiler-artifact","target":{"name":"wix-visitor"},"executable":"/target/debug/wix-visitor"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages).as_deref(), Some(Path::new("/target/debug/wix-visitor")));
-        assert_eq!(executable(b"{}"), None);
+        assert_eq!(executable(messages, "wix-visitor").as_deref(), Some(Path::new("/target/debug/wix-visitor")));
+        assert_eq!(executable(b"{}", "wix-visitor"), None);
     }
 }

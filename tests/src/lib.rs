@@ -10,9 +10,19 @@ pub mod command;
 pub mod counter;
 pub mod halting;
 pub mod instance;
+#[cfg(all(feature = "load", unix))]
+pub mod load;
 pub mod numbers;
+#[cfg(all(any(feature = "browser", feature = "redis"), unix))]
+pub mod port;
+#[cfg(all(any(feature = "browser", feature = "redis"), unix))]
+pub mod process;
 #[cfg(all(feature = "redis", unix))]
 pub mod redis;
 pub mod spans;
 pub mod step_clock;
+#[cfg(all(any(feature = "browser", feature = "load"), unix))]
+pub mod storefront;
 pub mod trace;
+#[cfg(all(any(feature = "browser", feature = "redis"), unix))]
+pub mod wait;

@@ -1,5 +1,5 @@
 //! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet, against long simulated ones and against
-//! very large ones, and the stores against `kill -9` and against servers that fail.
+//! very large ones, the stores against `kill -9` and against servers that fail, and the shop against all of that under load.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -10,6 +10,7 @@ use crate::{
     run::{cargo, root, run},
     section::{note, version_now},
     setup,
+    test::load,
     workspace::Workspace,
 };
 
@@ -50,6 +51,13 @@ pub(crate) enum Prove {
         #[arg(long)]
         quick: bool,
     },
+    /// Put two instances of the shop under load for ten minutes, kill one each minute, and note in docs/guarantees.md what became of
+    /// 500 carts.
+    Web {
+        /// For 20 seconds, without a report.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Run fleets in simulated time, with faults at random.
     Simulate {
         /// Handed on as they are.
@@ -66,6 +74,7 @@ pub(crate) fn prove(what: &Prove) -> Result {
         Prove::Failover { quick } => on_redis("failover", *quick),
         Prove::Windows { quick } => on_redis("windows", *quick),
         Prove::Fleet { quick } => fleet(*quick),
+        Prove::Web { quick } => web(*quick),
         Prove::Simulate { arguments } => simulate(arguments),
     }
 }
@@ -109,6 +118,15 @@ fn on_redis(name: &str, quick: bool) -> Result {
         return run(proving.arg("3"));
     }
     reported(name, |section| run(proving.arg("100").arg(section)))
+}
+
+/// The shop under load, by real processes and a real load generator.
+fn web(quick: bool) -> Result {
+    setup::load()?;
+    if quick {
+        return run(&mut load(&["--seconds", "20"]));
+    }
+    reported("web", |section| run(load(&["--seconds", "600", "--report"]).arg(section)))
 }
 
 /// The day and the outage. The pictures are drawn at every full run, the report is written only where all is as promised.

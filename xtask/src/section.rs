@@ -66,6 +66,7 @@ mod tests {
             ("docs/guarantees.md", "kill"),
             ("docs/guarantees.md", "failover"),
             ("docs/guarantees.md", "fleet"),
+            ("docs/guarantees.md", "web"),
             ("docs/benchmarks.md", "ratios"),
             ("docs/benchmarks.md", "growth"),
         ] {

@@ -20,7 +20,15 @@ pub(crate) fn suites() -> Result {
     tools::node()?;
     javascript_sdk(&root().join("tests/sdk"))?;
     redis()?;
-    servers::others()
+    servers::others()?;
+    tools::chromium()?;
+    tools::wrk()
+}
+
+/// What the proof of the shop under load needs.
+pub(crate) fn load() -> Result {
+    redis()?;
+    tools::wrk()
 }
 
 /// What the proof of failovers needs.
@@ -28,7 +36,7 @@ pub(crate) fn redis() -> Result {
     servers::redis()
 }
 
-/// The JavaScript SDK that the interop suite runs, as the lock file beside it says.
+/// The JavaScript SDK that the interop suite runs and the bundler that puts it into a page, as the lock file beside them says.
 fn javascript_sdk(folder: &Path) -> Result {
     let wanted = fs::read(folder.join("package-lock.json"))?;
     // npm leaves no mark that says which lock file it installed from: a copy of it, made last, is one.
@@ -37,7 +45,7 @@ fn javascript_sdk(folder: &Path) -> Result {
         println!("tests/sdk: installed");
         return Ok(());
     }
-    println!("tests/sdk: installing the JavaScript SDK");
+    println!("tests/sdk: installing the JavaScript SDK and a bundler");
     run(program("npm").arg("ci").current_dir(folder))?;
     fs::write(&mark, wanted)?;
     Ok(())

@@ -1,12 +1,25 @@
 //! `cargo xtask test`: all suites, and a search of their whole output for secrets.
 
-use std::{fs, fs::File, io::BufReader, path::Path, time::Instant};
+use std::{
+    fs,
+    fs::File,
+    io::BufReader,
+    path::Path,
+    process::{Command, ExitStatus},
+    time::Instant,
+};
 
 use crate::{Result, leaks, recorded::Logged, recorded::run_recorded, run::cargo, setup, tools, workspace::Workspace};
 
 /// The suites that need more than Rust and a C compiler, as features of `wix-visitor-tests`.
 fn suites() -> String {
-    let mut suites = vec!["wix-visitor-tests/sdk", "wix-visitor-tests/redis"];
+    let mut suites = vec![
+        "wix-visitor-tests/sdk",
+        "wix-visitor-tests/redis",
+        "wix-visitor-tests/browser",
+        // Of the load, what tests itself; the load is run after the suites, with the machine to itself.
+        "wix-visitor-tests/load",
+    ];
     if tools::small_disk() {
         suites.push("wix-visitor-tests/full-disk");
     } else {
@@ -40,17 +53,32 @@ pub(crate) fn test() -> Result {
         .env(LEDGER_VARIABLE, &ledger);
     let recorded = run_recorded(tests, &output)?;
 
+    let under_load = folder.join("load.log");
+    let mut load = load(&["--seconds", "20"]);
+    load.env("NO_COLOR", "1").env(LEDGER_VARIABLE, &ledger);
+    let loaded = run_recorded(load, &under_load)?;
+
     // Searched also when tests failed: what a failing test prints must hold no secret either.
     let leaks = search(&ledger, &output).and_then(|()| shows_all(recorded.logged));
-    let tests = if recorded.status.success() {
-        Ok(())
-    } else {
-        Err(format!("tests failed; all output is in {}", output.display()).into())
-    };
-    match (tests, leaks) {
-        (Err(tests), Err(leaks)) => Err(format!("{tests}\n{leaks}").into()),
-        (tests, leaks) => tests.and(leaks),
-    }
+    let outcomes = [
+        succeeded("tests", recorded.status, &output),
+        succeeded("the load test", loaded.status, &under_load),
+        leaks,
+        search(&ledger, &under_load),
+    ];
+    let failures: Vec<_> = outcomes.into_iter().filter_map(|outcome| Some(outcome.err()?.to_string())).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
+}
+
+/// The program that puts two instances of the shop under load.
+pub(crate) fn load(arguments: &[&str]) -> Command {
+    let mut load = cargo("run");
+    load.args(["--locked", "--package=wix-visitor-tests", "--features", "load", "--bin=load", "--"]).args(arguments);
+    load
+}
+
+fn succeeded(what: &str, status: ExitStatus, output: &Path) -> Result {
+    if status.success() { Ok(()) } else { Err(format!("{what} failed; all output is in {}", output.display()).into()) }
 }
 
 /// A search of a log that does not show what may hold a secret would pass for the wrong reason.

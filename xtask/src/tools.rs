@@ -63,20 +63,46 @@ pub(crate) fn small_disk() -> bool {
 
 /// Makes sure that OpenSSL can be built against: with all features on, the system's TLS is among them.
 pub(crate) fn openssl() -> Result {
-    let there = || program("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|status| status.success());
-    if there() {
-        println!("OpenSSL's headers: installed");
+    from_apt_get("OpenSSL's headers", "the feature `native-tls`", &["pkg-config", "libssl-dev"], || {
+        let mut asking = program("pkg-config");
+        asking.args(["--modversion", "openssl"]);
+        version_of(&mut asking)
+    })
+}
+
+/// Makes sure that a browser and its driver are installed, both of one release.
+pub(crate) fn chromium() -> Result {
+    from_apt_get("Chromium and chromedriver", "the browser suite", &["chromium", "chromium-driver"], || {
+        let version = |name: &str| number_in(&first_line(program(name).arg("--version"))?);
+        let (browser, driver) = (version("chromium")?, version("chromedriver")?);
+        (major(&browser) == major(&driver)).then_some(browser)
+    })
+}
+
+/// Makes sure that wrk is installed.
+pub(crate) fn wrk() -> Result {
+    // It tells its version and fails.
+    let version = || String::from_utf8(program("wrk").arg("--version").output().ok()?.stdout).ok();
+    from_apt_get("wrk", "the load test", &["wrk"], || {
+        Some(version()?.split_whitespace().nth(1)?.trim_start_matches("debian/").to_owned())
+    })
+}
+
+/// Makes sure that something is there, by its version.
+fn from_apt_get(what: &str, needed_by: &str, packages: &[&str], version: impl Fn() -> Option<String>) -> Result {
+    if let Some(version) = version() {
+        println!("{what} {version}: installed");
         return Ok(());
     }
-    println!("OpenSSL's headers: trying apt-get");
-    let tried = apt_get_install("pkg-config").and_then(|()| apt_get_install("libssl-dev"));
-    if tried.is_ok() && there() {
+    println!("{what}: trying apt-get");
+    let tried = packages.iter().try_for_each(|package| apt_get_install(package));
+    if tried.is_ok() && version().is_some() {
         return Ok(());
     }
     let why = tried.err().map(|error| format!(" ({error})")).unwrap_or_default();
+    let packages = packages.join(" ");
     Err(format!(
-        "the feature `native-tls` needs OpenSSL's headers{why}; install them with: \
-         sudo apt-get update && sudo apt-get install -y pkg-config libssl-dev"
+        "{needed_by} needs {what}{why}; install with: sudo apt-get update && sudo apt-get install -y {packages}"
     )
     .into())
 }
@@ -108,6 +134,11 @@ fn version_of(command: &mut Command) -> Option<String> {
     Some(line.split_whitespace().last()?.trim_start_matches('v').to_owned())
 }
 
+/// The first word of a line that begins with a digit.
+fn number_in(line: &str) -> Option<String> {
+    line.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+}
+
 /// The first line that a program prints, or nothing where it is not installed.
 pub(crate) fn first_line(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
@@ -133,6 +164,19 @@ mod tests {
         assert_eq!(version_printed_as("cargo-deny 0.20.2").as_deref(), Some("0.20.2"));
         assert_eq!(version_printed_as("11.19.1\nmore").as_deref(), Some("11.19.1"));
         assert_eq!(version_printed_as(""), None);
+    }
+
+    #[test]
+    fn a_version_is_found_among_other_words() {
+        let line = "ChromeDriver 156.0.8078.79 (a21ce95c24ce-refs/branch-heads/8078@{#1704})";
+        assert_eq!(number_in(line).as_deref(), Some("156.0.8078.79"));
+        assert_eq!(number_in("no version"), None);
+    }
+
+    #[test]
+    fn what_is_there_is_left_alone() {
+        from_apt_get("a thing", "nobody", &["no such package, or it would be installed now"], || Some("1".to_owned()))
+            .unwrap();
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     digits
 }
 
+/// A number below a hundred.
+pub(crate) fn percent() -> u8 {
+    // Of 2^64 numbers, 16 more are below than would be fair.
+    u8::try_from(u64::from_be_bytes(bytes()) % 100).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! Three primaries with a replica each.
 
 use super::server::{Server, ServerOptions};
-use super::{port, until};
+use super::until;
+use crate::port;
 
 /// Whose slots are whose at first.
 const SLOTS: [(u16, u16); 3] = [(0, 5460), (5461, 10_922), (10_923, 16_383)];

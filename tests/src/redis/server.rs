@@ -13,9 +13,10 @@ use tempfile::TempDir;
 use wix_visitor_core::Secret;
 use wix_visitor_testkit::ledger::secret_key;
 
-use super::process::Process;
 use super::program::Program;
-use super::{port, until};
+use super::until;
+use crate::port;
+use crate::process::Process;
 
 /// How long an administrator's command may take.
 const PATIENCE: Duration = Duration::from_secs(2);

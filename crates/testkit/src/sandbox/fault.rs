@@ -13,6 +13,7 @@ use super::{
     asked::{Asked, RequestKind},
     reply::Reply,
 };
+use crate::random;
 
 /// Which requests a fault or a gate is for. Preflights never match, nor does what steers the sandbox itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub struct Fault {
     skip: u32,
     /// How often still; `None` is always.
     left: Option<u32>,
+    /// Of a hundred requests, so many at random.
+    percent: u8,
     effect: Effect,
 }
 
@@ -126,7 +129,7 @@ pub(super) enum Delivery {
 impl Fault {
     /// A fault for these requests. Until more is said, nothing happens to them.
     pub fn on(on: On) -> Self {
-        Self { on, skip: 0, left: Some(1), effect: Effect::default() }
+        Self { on, skip: 0, left: Some(1), percent: 100, effect: Effect::default() }
     }
 
     /// A fault for requests to mint.
@@ -300,9 +303,16 @@ impl Fault {
         self
     }
 
+    /// Passes over requests at random, so that it happens to so many in a hundred.
+    #[must_use]
+    pub fn percent(mut self, percent: u8) -> Self {
+        self.percent = percent.min(100);
+        self
+    }
+
     /// What can be shown of it: not the body of an answer, in which a test may have put a token.
     pub(super) fn summary(&self) -> Value {
-        json!({ "on": self.on.to_string(), "does": self.effect.in_words(), "skip": self.skip, "times": self.left })
+        json!({ "on": self.on.to_string(), "does": self.effect.in_words(), "skip": self.skip, "times": self.left, "percent": self.percent })
     }
 
     #[cfg(test)]
@@ -328,6 +338,7 @@ impl fmt::Debug for Fault {
             .field("effect", &self.effect.in_words())
             .field("skip", &self.skip)
             .field("left", &self.left)
+            .field("percent", &self.percent)
             .finish()
     }
 }
@@ -396,6 +407,9 @@ impl Faults {
         for fault in queue.iter_mut().filter(|fault| fault.on.matches(asked)) {
             if fault.skip > 0 {
                 fault.skip -= 1;
+                continue;
+            }
+            if fault.percent < 100 && random::percent() >= fault.percent {
                 continue;
             }
             if let Some(left) = &mut fault.left {

@@ -15,7 +15,7 @@ const REQUESTS: [(&str, &str); 6] = [
 ];
 
 /// What happens, and what that means.
-const EVENTS: [(&str, &str); 15] = [
+const EVENTS: [(&str, &str); 16] = [
     ("status=NNN", "answers this status, 200 to 599, instead of acting"),
     ("body=TEXT", "answers this JSON instead of acting; goes on to the end of the text"),
     ("html", "acts, and answers with a page for people"),
@@ -31,6 +31,7 @@ const EVENTS: [(&str, &str); 15] = [
     ("times=N", "happens to so many requests; to one, if nothing is said"),
     ("always", "happens to every request, until the faults are cleared"),
     ("skip=N", "lets so many requests pass first"),
+    ("percent=N", "happens to so many in a hundred, at random"),
 ];
 
 const EXAMPLE: &str = "renew: status=503, retry-after=5, times=2";
@@ -67,7 +68,7 @@ impl FromStr for Fault {
             let (word, value) = item.split_once('=').map_or((item, None), |(word, value)| (word, Some(value.trim())));
             let word = word.trim();
             fault = event(fault, word, value).ok_or_else(|| wrong(word))?;
-            happens |= !["after-acting", "times", "always", "skip"].contains(&word);
+            happens |= !["after-acting", "times", "always", "skip", "percent"].contains(&word);
         }
         if happens { Ok(fault) } else { Err(FaultTextError(format!("nothing happens in this fault; {}", known()))) }
     }
@@ -118,6 +119,9 @@ fn event(fault: Fault, word: &str, value: Option<&str>) -> Option<Fault> {
         ("times", Some(times)) => fault.times(times.parse().ok().filter(|times| *times > 0)?),
         ("always", None) => fault.always(),
         ("skip", Some(requests)) => fault.skip(requests.parse().ok()?),
+        ("percent", Some(percent)) => {
+            fault.percent(percent.parse().ok().filter(|percent| (1..=100).contains(percent))?)
+        }
         _ => return None,
     })
 }
@@ -167,6 +171,7 @@ mod tests {
             ("token-info: truncate, skip=1", Fault::on_token_info().truncate().skip(1)),
             ("/ecom/: oversize=100", Fault::on_api("/ecom/").oversize(100)),
             ("any: html", Fault::on_any().html()),
+            ("token: reset, always, percent=30", Fault::on_token().reset().always().percent(30)),
             ("any: empty, status=403", Fault::on_any().empty().status(403)),
             ("renew: status=400, body={\"error\": \"a, b\"}", Fault::on_renew().status(400).body("{}")),
         ] {

@@ -178,6 +178,19 @@ async fn raw_mint_at(addr: std::net::SocketAddr) -> std::io::Result<Vec<u8>> {
     Ok(read)
 }
 
+#[tokio::test]
+async fn a_share_of_requests_meets_a_fault_and_the_others_do_not() {
+    let sandbox = plain().await;
+    sandbox.fault(Fault::on_mint().status(503).always().percent(30));
+    let mut met = 0;
+    for _ in 0..400 {
+        met += usize::from(token(&sandbox, &mint_body()).await.status == 503);
+    }
+    // Expected 120; a fair one is out of these bounds once in 10^15 times.
+    assert!((45..=195).contains(&met), "{met}");
+    assert_eq!(sandbox.mints(), 400 - u64::try_from(met).unwrap());
+}
+
 #[tokio::test(start_paused = true)]
 async fn latency_and_delays_take_their_time() {
     // Paused time stands still while anything is at work and jumps when nothing is: nobody really waits here.
@@ -198,8 +211,8 @@ async fn faults_are_planned_shown_and_cleared_over_http() {
     let planned = faults("POST", "any: status=500, always\n\nrenew: status=503, body={\"token\":\"JWS.x\"}\n").await;
     assert_eq!(planned.status, 200);
     let expected = json!({ "faults": [
-        { "on": "any", "does": "status 500", "skip": 0, "times": null },
-        { "on": "renew", "does": "status 503", "skip": 0, "times": 1 },
+        { "on": "any", "does": "status 500", "skip": 0, "times": null, "percent": 100 },
+        { "on": "renew", "does": "status 503", "skip": 0, "times": 1, "percent": 100 },
     ] });
     assert_eq!(planned.json(), expected);
     // `any` is not for what clears it.

@@ -35,3 +35,14 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(patience.lasts().await, "waited in vain: {what}");
     }
 }
+
+/// As [`until`], for what has to be asked for.
+///
+/// # Panics
+/// When it does not hold within half a minute, naming what was waited for.
+pub async fn until_it(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let patience = Patience::default();
+    while !holds().await {
+        assert!(patience.lasts().await, "waited in vain: {what}");
+    }
+}

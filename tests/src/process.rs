@@ -1,7 +1,7 @@
 //! A child that does not outlive this process, however that ends.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -19,14 +19,20 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn start(program: &Path, arguments: &[&str], directory: &Path) -> Self {
-        let child = Command::new(program)
-            .args(arguments)
-            .current_dir(directory)
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(directory).stdout(Stdio::null()).stderr(Stdio::null());
+        Self::spawn(&mut command, directory)
+    }
+
+    /// Starts a command as it is, with nothing on stdin. The directory is what goes with it, should this process be killed.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(command: &mut Command, directory: &Path) -> Self {
+        let child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", command.get_program().display()));
         let watcher = Command::new("sh")
             .args(["-c", r#"cat >/dev/null; kill -9 "$1"; rm -rf "$2""#, "sh", &child.id().to_string()])
             .arg(directory)
@@ -36,6 +42,11 @@ impl Process {
             .spawn()
             .expect("sh runs");
         Self { child, watcher }
+    }
+
+    /// What it prints, where the command was given a pipe for it; the first time.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
     }
 
     /// Sends it a signal.
@@ -49,7 +60,15 @@ impl Process {
 
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child of ours").is_some()
+        self.status().is_some()
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Panics
+    /// Never, for a child of ours.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
     }
 
     fn end(&mut self) {
