@@ -17,7 +17,7 @@ use crate::key::{StoreKey, VisitorId};
 use crate::name::Name;
 use crate::policy::Policy;
 use crate::protocol::flight::Landing;
-use crate::protocol::reconcile::Held;
+use crate::protocol::reconcile::{Held, newer};
 use crate::protocol::schedule::Schedule;
 use crate::protocol::watch::Watch;
 use crate::record::Version;
@@ -190,12 +190,14 @@ impl Entry {
         }
     }
 
-    /// Takes what the application decided.
+    /// Takes what the application decided, unless something newer is there already: a later decision, or what a renewal has made
+    /// of this one.
     pub(crate) fn impose(&self, held: Held, policy: &Policy) {
         let mut state = self.state();
         state.intents += 1;
         self.quiet_until.store(0, Ordering::Relaxed);
-        let later = self.snapshot.load().as_ref().is_some_and(|now| now.held.record.epoch > held.record.epoch);
+        let later =
+            self.snapshot.load().as_ref().is_some_and(|now| newer(&now.held.record, &held.record, held.seen.wall));
         if !later {
             self.snapshot.store(Some(Arc::new(Snapshot::new(held, policy, self.spread))));
         }
@@ -248,6 +250,15 @@ mod tests {
         assert_eq!(entry.held(), Some(of_epoch(3, 2)));
         entry.impose(of_epoch(4, 3), &policy);
         assert_eq!(entry.held(), Some(of_epoch(4, 3)));
+    }
+
+    #[test]
+    fn an_intent_whose_first_try_was_applied_unheard_does_not_undo_the_renewal_that_followed_it() {
+        let (entry, policy) = (entry(), Policy::default());
+        let renewed = Held { record: Record { epoch: 1, ..record(2, 1) }, etag: None, ..saved(record(2, 1), 0) };
+        entry.publish(Some(renewed.clone()), 0, &policy);
+        entry.impose(of_epoch(2, 1), &policy);
+        assert_eq!(entry.held(), Some(renewed), "nobody else may have its refresh token");
     }
 
     #[test]

@@ -252,7 +252,8 @@ impl Visitor {
         self.driver.change(&self.entry, Intent::Retire).await.map(drop)
     }
 
-    /// [Retires](Self::retire) this visitor if it has no tokens and nobody is about to mint them; whether that was so.
+    /// [Retires](Self::retire) this visitor if it has no tokens, nobody is about to mint them, and it is not retired already; whether
+    /// that was so.
     ///
     /// # Errors
     /// As [`forget`](Self::forget).

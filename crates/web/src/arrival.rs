@@ -11,11 +11,15 @@ use http::{HeaderMap, Method, request};
 pub(crate) struct Arrival {
     /// Another site made the browser send it.
     pub(crate) cross_site: bool,
+    /// A page of this very host made the browser send it, or the shopper did.
+    pub(crate) own: bool,
     /// The browser may have a session cookie that it did not send along: `SameSite=Lax` keeps it from what other sites start, but
     /// for a link that is followed.
     pub(crate) cookie_withheld: bool,
     /// The server was addressed as this very machine.
     pub(crate) loopback: bool,
+    /// It asks for a page to show.
+    pub(crate) document: bool,
     /// It is no style, script, font or the like, for which nobody acts as a visitor before the answer.
     pub(crate) may_need_tokens: bool,
 }
@@ -24,19 +28,29 @@ impl Arrival {
     pub(crate) fn of(request: &request::Parts) -> Self {
         let cross_site = is_cross_site(request);
         let text = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-        let followed = matches!(request.method, Method::GET | Method::HEAD)
-            && text("sec-fetch-mode") == Some("navigate")
-            && text("sec-fetch-dest") == Some("document");
+        let document = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
+        let followed = document && matches!(request.method, Method::GET | Method::HEAD);
         let loopback = host(request).is_some_and(|host| is_loopback(&host));
         let dest = text("sec-fetch-dest");
         let may_need_tokens = dest.is_none_or(|dest| matches!(dest, "document" | "iframe" | "empty"));
-        Self { cross_site, cookie_withheld: cross_site && !followed, loopback, may_need_tokens }
+        let own = match site(request) {
+            Some(site) => matches!(site, b"same-origin" | b"none"),
+            None => !cross_site,
+        };
+        Self { cross_site, own, cookie_withheld: cross_site && !followed, loopback, document, may_need_tokens }
     }
 }
 
+/// What the browser says of where the request was made; nothing that it knows, if it says so twice.
+fn site(request: &request::Parts) -> Option<&[u8]> {
+    let mut all = request.headers.get_all("sec-fetch-site").iter().map(|site| site.as_bytes());
+    let first = all.next()?;
+    Some(if all.next().is_some() { b"" } else { first })
+}
+
 fn is_cross_site(request: &request::Parts) -> bool {
-    match request.headers.get("sec-fetch-site").map(|site| site.as_bytes()) {
-        Some(site) => site == b"cross-site",
+    match site(request) {
+        Some(site) => !matches!(site, b"same-origin" | b"same-site" | b"none"),
         // Of a browser that does not tell: where it names an origin, that has to be ours.
         None => request.headers.contains_key(ORIGIN) && !is_same_origin(request),
     }
@@ -44,7 +58,7 @@ fn is_cross_site(request: &request::Parts) -> bool {
 
 /// Whether the browser says that a page of this very host made it send this.
 pub(crate) fn is_same_origin(request: &request::Parts) -> bool {
-    let site = request.headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let site = site(request);
     let origin = single(&request.headers, ORIGIN.as_str()).and_then(|origin| origin.split_once("://"));
     let (Some((scheme, from)), Some(host)) = (origin, host(request)) else { return false };
     let port = |authority: &Authority| authority.port_u16().or(if scheme == "https" { Some(443) } else { Some(80) });
@@ -105,6 +119,14 @@ mod tests {
         );
         for site in ["same-origin", "same-site", "none"] {
             assert!(!Arrival::of(&request("POST", &[SHOP, ("sec-fetch-site", site)])).cross_site, "{site}");
+        }
+        for site in ["CROSS-SITE", "bogus", ""] {
+            assert!(Arrival::of(&request("POST", &[SHOP, ("sec-fetch-site", site)])).cookie_withheld, "{site}");
+        }
+        let twice = [SHOP, ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-origin")];
+        assert!(Arrival::of(&request("POST", &twice)).cross_site);
+        for (site, own) in [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false)] {
+            assert_eq!(Arrival::of(&request("POST", &[SHOP, ("sec-fetch-site", site)])).own, own, "{site}");
         }
         assert!(!Arrival::of(&request("POST", &[SHOP])).cross_site, "no browser");
         assert!(Arrival::of(&request("POST", &[SHOP, ("origin", "https://evil.example")])).cookie_withheld);

@@ -92,6 +92,20 @@ impl CookieName {
         })
     }
 
+    /// What stands after this name and a hyphen in the names of all cookies that begin so.
+    pub(crate) fn suffixes(&self, headers: &HeaderMap, loopback: bool) -> Vec<String> {
+        let prefix = if self.is_plain(loopback) { "" } else { "__Host-" };
+        let name = format!("{prefix}{}-", self.text);
+        let pairs =
+            headers.get_all(COOKIE).into_iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+        let suffixes = pairs.filter_map(|pair| {
+            let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+            let suffix = rest.split(|byte| *byte == b'=').next()?;
+            std::str::from_utf8(suffix).ok().map(str::to_owned)
+        });
+        suffixes.collect()
+    }
+
     /// The header that gives a cookie to the browser, for so long.
     pub(crate) fn cookie(&self, suffix: &str, value: &str, keep: Duration, loopback: bool) -> Option<HeaderValue> {
         let (prefix, secure) = if self.is_plain(loopback) { ("", "") } else { ("__Host-", "; Secure") };

@@ -47,6 +47,19 @@ impl SessionError {
         }
     }
 
+    /// What it is in one word, for programs: `damaged`, `cross_site`, `retired`, `too_late`, `has_visitor`, or the name of the
+    /// [error's kind](ErrorKind::name).
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::CrossSite => "cross_site",
+            Self::Retired => "retired",
+            Self::TooLate => "too_late",
+            Self::HasVisitor => "has_visitor",
+            Self::Visitor(error) => error.kind().name(),
+        }
+    }
+
     /// What to tell a shopper: a sentence that fits a page, without what only the operator can mend.
     pub fn for_shoppers(&self) -> &'static str {
         match self.status().as_u16() {

@@ -2,9 +2,9 @@
 //   createClient({ modules: { … }, auth: visitorOfServer() })
 // The access token is asked for when it is first needed, and again a minute before it ends. The refresh token stays on the server.
 export function visitorOfServer(url = "/wix-visitor/token") {
-  let asking, until = 0;
+  let token, ends = 0, asking;
   const ask = async () => {
-    const asked = performance.now();
+    const asked = Date.now();
     const reply = await fetch(url, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -13,17 +13,18 @@ export function visitorOfServer(url = "/wix-visitor/token") {
     });
     if (!reply.ok) throw new Error(`no token from the server: status ${reply.status}`);
     const { accessToken, expiresIn } = await reply.json();
-    until = asked + Math.max(expiresIn - 60, 1) * 1000;
-    return accessToken.value;
+    [token, ends] = [accessToken.value, asked + expiresIn * 1000];
   };
   return {
     async getAuthHeaders() {
-      if (!asking || performance.now() > until) {
-        until = Infinity; // one request, however many ask
-        asking = ask();
-        asking.catch(() => (asking = undefined));
+      if (Date.now() > ends - 60_000) {
+        asking ??= ask().finally(() => (asking = undefined)); // one request, however many need it
+        // A token that still works serves, should no newer one be had.
+        await asking.catch((error) => {
+          if (Date.now() > ends - 5_000) throw error;
+        });
       }
-      return { headers: { Authorization: await asking } };
+      return { headers: { Authorization: token } };
     },
   };
 }

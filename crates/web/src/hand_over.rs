@@ -70,7 +70,7 @@ impl HandOver {
 /// yet: a tower service to mount, say at `/wix-visitor/take-over`, inside of the [`SessionLayer`](crate::SessionLayer).
 ///
 /// It takes a `POST` of the SDK's own JSON from a page of this very host and answers 204. Where the session has a visitor already, it
-/// answers 409 and overwrites nothing: two carts cannot be made one here.
+/// answers 409 with `{"code": "has_visitor"}` and overwrites nothing: two carts cannot be made one here.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TakeOver {
     _later: (),
@@ -112,7 +112,8 @@ impl Answer {
 impl From<SessionError> for Answer {
     fn from(error: SessionError) -> Self {
         tracing::warn!(%error, "no hand-over");
-        Self::refused(error.status(), error.for_shoppers())
+        let body = json!({ "error": error.for_shoppers(), "code": error.name() });
+        Self { status: error.status(), body }
     }
 }
 
@@ -149,8 +150,8 @@ async fn take(session: &Session, body: &[u8]) -> Result<(), Answer> {
     let bad = |why: &str| Answer::refused(StatusCode::BAD_REQUEST, why);
     let text = std::str::from_utf8(body).map_err(|_| bad("that is no JSON"))?;
     let given: Value = serde_json::from_str(text).map_err(|_| bad("that is no JSON"))?;
-    let other = given.get("clientId").and_then(Value::as_str).is_some_and(|id| !session.is_of(id));
-    if other {
+    let ours = |id: &Value| id.as_str().is_some_and(|id| session.is_of(id));
+    if !given.get("clientId").is_none_or(ours) {
         return Err(bad("these tokens are of another site"));
     }
     let tokens = Tokens::from_json(text).map_err(|_| bad("these are no tokens as the JavaScript SDK keeps them"))?;

@@ -7,7 +7,7 @@ use wix_visitor_core::{Secret, StoreKey, Visitors};
 use crate::cookie::{Day, SessionId};
 use crate::id_cookie::{self, IdCookie};
 use crate::pocket::Pocket;
-use crate::sealed::{self, Held, SealedCookies};
+use crate::sealed::{self, Held, Jar, SealedCookies};
 
 /// The sessions of one site.
 #[derive(Debug)]
@@ -67,25 +67,42 @@ impl Known {
 }
 
 impl Sessions {
-    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> Shown {
+    /// What its cookies are called.
+    pub(crate) fn name(&self) -> &str {
         match &self.keeping {
-            Keeping::Server(cookie) => match cookie.read(headers, loopback) {
-                id_cookie::Shown::Nothing => Shown::Nothing,
-                id_cookie::Shown::Session(id, day) => Shown::Session(Known { id, day, held: None }),
-                id_cookie::Shown::Damaged => Shown::Damaged,
-            },
-            Keeping::Browser(cookies, pocket) => match cookies.read(headers, loopback) {
-                sealed::Shown::Nothing => Shown::Nothing,
-                sealed::Shown::Damaged => Shown::Damaged,
-                sealed::Shown::Session(held) => {
-                    let (id, day) = (held.id.clone(), held.day);
-                    let known = Known { id, day, held: Some(held) };
-                    if let Some(held) = known.held.as_ref().filter(|held| held.record.chain().is_some()) {
-                        pocket.offer(&self.store_key(&known.key()), &held.record);
+            Keeping::Server(cookie) => &cookie.name.text,
+            Keeping::Browser(cookies, _) => &cookies.name.text,
+        }
+    }
+
+    /// Reads a session; and which cookies there are, where the browser keeps it.
+    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> (Shown, Jar) {
+        match &self.keeping {
+            Keeping::Server(cookie) => {
+                let shown = match cookie.read(headers, loopback) {
+                    id_cookie::Shown::Nothing => Shown::Nothing,
+                    id_cookie::Shown::Session(id, day) => Shown::Session(Known { id, day, held: None }),
+                    id_cookie::Shown::Damaged => Shown::Damaged,
+                };
+                (shown, Jar::default())
+            }
+            Keeping::Browser(cookies, pocket) => {
+                let jar = cookies.jar(headers, loopback);
+                let shown = match cookies.read(headers, &jar, loopback) {
+                    sealed::Shown::Nothing => Shown::Nothing,
+                    sealed::Shown::Damaged => Shown::Damaged,
+                    sealed::Shown::Session(held) => {
+                        pocket.saw(&held.id, held.version);
+                        let (id, day) = (held.id.clone(), held.day);
+                        let known = Known { id, day, held: Some(held) };
+                        if let Some(held) = known.held.as_ref().filter(|held| held.record.chain().is_some()) {
+                            pocket.offer(&self.store_key(&known.key()), &held.record);
+                        }
+                        Shown::Session(known)
                     }
-                    Shown::Session(known)
-                }
-            },
+                };
+                (shown, jar)
+            }
         }
     }
 
@@ -99,6 +116,7 @@ impl Sessions {
     pub(crate) fn write(
         &self,
         (key, id, shown): (&Secret, &SessionId, Option<&Known>),
+        jar: &Jar,
         news: &News,
         (page, used): (bool, bool),
         loopback: bool,
@@ -123,24 +141,23 @@ impl Sessions {
                     (record, _) => record.is_some(),
                 };
                 let base = shown.map_or(0, Known::version);
-                let version = match news {
-                    News::New if changed => Some(1),
-                    News::New => (page || used).then_some(0),
-                    News::Another => Some(base + 2),
-                    News::Same if changed => Some(base + 1),
+                let begun = jar.era.map_or(0, |era| era.saturating_add(1));
+                let place = match news {
+                    News::New => (changed || page || used).then_some((begun, u64::from(changed))),
+                    News::Another => Some((begun, u64::from(changed))),
+                    // What is newer already is not set back.
+                    News::Same if base < pocket.newest(id) => None,
                     News::Same => {
-                        (another_day || before.is_some_and(|before| page && before.stale_key)).then_some(base)
+                        let again = another_day || before.is_some_and(|before| page && before.stale_key);
+                        let version = if changed { Some(base + 1) } else { again.then_some(base) };
+                        version.map(|version| (jar.era.unwrap_or(0), version))
                     }
                 };
-                let record = record.or_else(|| Some(before?.record.clone()).filter(|_| matches!(news, News::Same)));
-                let held = |version| Held {
-                    id: id.clone(),
-                    version,
-                    day: today,
-                    record: record.unwrap_or_else(Record::default),
-                    stale_key: false,
-                };
-                version.map(|version| cookies.write(&held(version), keep, now, loopback)).unwrap_or_default()
+                let Some((era, version)) = place else { return Vec::new() };
+                let same = || Some(before?.record.clone()).filter(|_| matches!(news, News::Same));
+                let record = record.or_else(same).unwrap_or_else(Record::default);
+                let held = Held { id: id.clone(), era, version, day: today, record, stale_key: false };
+                cookies.write(&held, jar, keep, now, loopback)
             }
         }
     }

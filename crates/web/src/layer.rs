@@ -53,9 +53,10 @@ impl SessionLayer {
 ///
 /// **What it cannot do.** Requests at the same time share a grant within one process only. What two processes do to one session at
 /// once, neither knows of the other: a visitor whose very first requests go to two of them may be minted twice, and the last answer
-/// counts; should Wix replace refresh tokens at a renewal, one of two at once may spend what the other needs. A sign-out takes the
-/// cookies away, and nothing more: whoever copied them before can go on with them until the refresh token ends or the key is removed
-/// from the ring. Where any of this matters, keep visitors in a store.
+/// counts; should Wix replace refresh tokens at a renewal, one of two at once may spend what the other needs, and an answer that is
+/// late by two renewals sets the browser back to one of them. A sign-out takes the cookies away, and nothing more: whoever copied them
+/// before can go on with them until the refresh token ends or the key is removed from the ring. Where any of this matters, keep visitors
+/// in a store.
 ///
 /// A process keeps what it has seen for as long as it is in use, so an answer that never arrived is made good by the next one; that
 /// memory ends with the process.
@@ -163,6 +164,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
+        // A layer within a layer: there is one session.
+        let session = parts.extensions.get::<Session>().filter(|session| session.has_cookie(self.sessions.name()));
+        if session.is_some() {
+            return Box::pin(self.inner.call(Request::from_parts(parts, body)));
+        }
         let session = Session::of(&parts, &self.sessions);
         parts.extensions.insert(session.clone());
         let request = Request::from_parts(parts, body);
@@ -172,7 +178,7 @@ where
         Box::pin(async move {
             session.prepare().await;
             let mut response = inner.call(request).await?;
-            session.answer(response.headers_mut()).await;
+            session.answer(response.status(), response.headers_mut()).await;
             Ok(response)
         })
     }

@@ -10,21 +10,30 @@ use wix_visitor_core::{
     Entropy as _, Etag, Exchange, StoreError, StoreKey, Stored, SystemEntropy, TokenStore, async_trait,
 };
 
+use crate::cookie::SessionId;
+
 /// The most sessions that are kept; what goes comes again with its cookie.
 const MOST: usize = 20_000;
 
 /// Records as cookies brought them, and what has become of them since.
 #[derive(Clone)]
-pub(crate) struct Pocket(Arc<Mutex<Cache<StoreKey, Stored>>>);
+pub(crate) struct Pocket(Arc<Mutex<Kept>>);
+
+struct Kept {
+    records: Cache<StoreKey, Stored>,
+    /// The newest version of each session that a browser has shown.
+    newest: Cache<String, u64>,
+}
 
 impl Pocket {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Cache::new(MOST))))
+        Self(Arc::new(Mutex::new(Kept { records: Cache::new(MOST), newest: Cache::new(MOST) })))
     }
 
     /// A cookie brought this. What has become of it here, if it came before, counts more.
     pub(crate) fn offer(&self, key: &StoreKey, record: &Record) {
-        let mut records = self.records();
+        let mut kept = self.kept();
+        let records = &mut kept.records;
         if records.get(key).is_none() {
             let etag = Etag::from_bits(SystemEntropy.draw());
             records.insert(key.clone(), Stored { etag, bytes: encode(record) });
@@ -33,10 +42,22 @@ impl Pocket {
 
     /// What there is.
     pub(crate) fn record(&self, key: &StoreKey) -> Option<Record> {
-        self.records().get(key).and_then(|stored| decode(&stored.bytes).ok())
+        self.kept().records.get(key).and_then(|stored| decode(&stored.bytes).ok())
     }
 
-    fn records(&self) -> MutexGuard<'_, Cache<StoreKey, Stored>> {
+    /// A browser has this version of a session.
+    pub(crate) fn saw(&self, id: &SessionId, version: u64) {
+        if version > self.newest(id) {
+            self.kept().newest.insert(id.key().to_owned(), version);
+        }
+    }
+
+    /// The newest version that a browser has shown.
+    pub(crate) fn newest(&self, id: &SessionId) -> u64 {
+        self.kept().newest.get(id.key()).copied().unwrap_or(0)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // Each change is one insertion: a panic elsewhere leaves it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,7 +72,7 @@ impl fmt::Debug for Pocket {
 #[async_trait]
 impl TokenStore for Pocket {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
-        Ok(self.records().get(key).cloned())
+        Ok(self.kept().records.get(key).cloned())
     }
 
     async fn compare_exchange(
@@ -61,7 +82,8 @@ impl TokenStore for Pocket {
         new: &Stored,
         _keep: Duration,
     ) -> Result<Exchange, StoreError> {
-        let mut records = self.records();
+        let mut kept = self.kept();
+        let records = &mut kept.records;
         let standing = records.get(key);
         if standing.map(|stored| &stored.etag) != expected {
             return Ok(Exchange::Conflict(standing.cloned()));

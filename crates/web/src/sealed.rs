@@ -1,8 +1,9 @@
 //! Sessions whose tokens are in the browser, encrypted: two cookies, of which one lives as long as the access token.
 //!
-//! Each change of a session has a version, one higher than the one before, and versions take turns in two places. So an answer that
-//! arrives late never takes the place of a newer one: it falls into the other place, or on what it was made of. A sign-in or sign-out
-//! counts two, so that what a request under way with the old session brings is older than it, whichever arrives first.
+//! Each sign-in and sign-out begins an era, whose number is in the cookies' names: what a request under way with the old session brings,
+//! goes to cookies that count for nothing any more, whichever arrives first. Within an era each renewal is a version, one higher than
+//! the one before, and versions take turns in two places: an answer that arrives late falls into the other place than the newer one,
+//! or on what it was made of.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +26,9 @@ const MOST_CHUNKS: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) id: SessionId,
-    /// How often it changed.
+    /// How often somebody signed in or out in this browser.
+    pub(crate) era: u32,
+    /// How often it changed since.
     pub(crate) version: u64,
     pub(crate) day: Day,
     pub(crate) record: Record,
@@ -39,6 +42,15 @@ pub(crate) enum Shown {
     Nothing,
     Session(Box<Held>),
     Damaged,
+}
+
+/// The cookies of ours that a browser has, whatever is in them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Jar {
+    /// The latest era of them.
+    pub(crate) era: Option<u32>,
+    /// What their names end with, and their eras.
+    all: Vec<(String, u32)>,
 }
 
 /// Reads and writes such cookies.
@@ -81,20 +93,29 @@ impl SealedCookies {
         Self { name, ring, client_id }
     }
 
-    /// Reads the newest session of a request. What is damaged counts if it may be newer than what is not.
-    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> Shown {
+    /// Which cookies there are.
+    pub(crate) fn jar(&self, headers: &HeaderMap, loopback: bool) -> Jar {
+        let era = |suffix: &String| suffix.split('-').next().and_then(|era| era.parse().ok());
+        let suffixes = self.name.suffixes(headers, loopback).into_iter();
+        let all: Vec<_> = suffixes.filter_map(|suffix| era(&suffix).map(|era| (suffix, era))).collect();
+        Jar { era: all.iter().map(|(_, era)| *era).max(), all }
+    }
+
+    /// Reads the newest session of a request, which is of the latest era. What is damaged counts if it may be newer than what is not.
+    pub(crate) fn read(&self, headers: &HeaderMap, jar: &Jar, loopback: bool) -> Shown {
+        let Some(era) = jar.era else { return Shown::Nothing };
         let mut best: Option<Held> = None;
         let mut damaged: Option<Option<u64>> = None;
         for place in 0..2 {
-            match self.find(headers, Part::Session, place, loopback) {
+            match self.find(headers, Part::Session, era, place, loopback) {
                 // The access part never outlives the session's own.
-                Found::Nothing => match self.find(headers, Part::Access, place, loopback) {
+                Found::Nothing => match self.find(headers, Part::Access, era, place, loopback) {
                     Found::Nothing => {}
                     Found::Whole(version, _) => damaged = Some(newest(damaged, Some(version))),
                     Found::Damaged(version) => damaged = Some(newest(damaged, version)),
                 },
                 Found::Damaged(version) => damaged = Some(newest(damaged, version)),
-                Found::Whole(version, sealed) => match self.open(version, &sealed) {
+                Found::Whole(version, sealed) => match self.open(era, version, &sealed) {
                     Some(held) if version % 2 == place => {
                         if best.as_ref().is_none_or(|best| best.version < version) {
                             best = Some(held);
@@ -105,8 +126,7 @@ impl SealedCookies {
             }
         }
         match (best, damaged) {
-            (None, None) => Shown::Nothing,
-            (None, Some(_)) => Shown::Damaged,
+            (None, _) => Shown::Damaged,
             (Some(best), Some(version)) if version.is_none_or(|version| version > best.version) => Shown::Damaged,
             (Some(mut best), _) => {
                 self.add_access(headers, &mut best, loopback);
@@ -116,36 +136,43 @@ impl SealedCookies {
     }
 
     /// An access token is sealed for its very session: what else is there, was put there by somebody.
-    fn purpose(&self, part: Part, version: u64, id: Option<&SessionId>) -> Vec<u8> {
+    fn purpose(&self, part: Part, (era, version): (u32, u64), id: Option<&SessionId>) -> Vec<u8> {
         let part = match part {
             Part::Session => "session",
             Part::Access => id.map_or("", SessionId::key),
         };
-        format!("cookie {} {} {version} {part}", self.client_id, self.name.text).into_bytes()
+        format!("cookie {} {} {era} {version} {part}", self.client_id, self.name.text).into_bytes()
     }
 
-    fn open(&self, version: u64, sealed: &[u8]) -> Option<Held> {
-        let (plain, primary) = self.ring.open(&self.purpose(Part::Session, version, None), sealed).ok()?;
+    fn open(&self, era: u32, version: u64, sealed: &[u8]) -> Option<Held> {
+        let (plain, primary) = self.ring.open(&self.purpose(Part::Session, (era, version), None), sealed).ok()?;
         let session: Session = serde_json::from_slice(&plain).ok()?;
         let record = decode(session.record.as_bytes()).ok()?;
-        Some(Held { id: SessionId::read(&session.id)?, version, day: session.day, record, stale_key: !primary })
+        let id = SessionId::read(&session.id)?;
+        Some(Held { id, era, version, day: session.day, record, stale_key: !primary })
     }
 
     /// Without it, or with one that is damaged, the access token is renewed.
     fn add_access(&self, headers: &HeaderMap, held: &mut Held, loopback: bool) {
         let Standing::Held(chain) = &mut held.record.standing else { return };
-        let Found::Whole(version, sealed) = self.find(headers, Part::Access, held.version % 2, loopback) else {
-            return;
-        };
-        let purpose = self.purpose(Part::Access, version, Some(&held.id));
+        let found = self.find(headers, Part::Access, held.era, held.version % 2, loopback);
+        let Found::Whole(version, sealed) = found else { return };
+        let purpose = self.purpose(Part::Access, (held.era, version), Some(&held.id));
         let plain = self.ring.open(&purpose, &sealed).ok().filter(|_| version == held.version);
         let access = plain.and_then(|(plain, _)| serde_json::from_slice::<Access>(&plain).ok());
         chain.tokens.access =
             access.map(|access| AccessToken::new(access.value, Timestamp::from_millis(access.expires_ms)));
     }
 
-    /// The cookies that give this session to the browser, for so long.
-    pub(crate) fn write(&self, held: &Held, keep: Duration, now: Timestamp, loopback: bool) -> Vec<HeaderValue> {
+    /// The cookies that give this session to the browser, for so long, and take away those of eras before it.
+    pub(crate) fn write(
+        &self,
+        held: &Held,
+        jar: &Jar,
+        keep: Duration,
+        now: Timestamp,
+        loopback: bool,
+    ) -> Vec<HeaderValue> {
         let mut record = held.record.claimed(None);
         let mut access = None;
         if let Standing::Held(chain) = &mut record.standing {
@@ -164,29 +191,33 @@ impl SealedCookies {
             let access = Access { value: access.value.expose().to_owned(), expires_ms: access.expires_at.as_millis() };
             cookies.extend(self.seal(Part::Access, held, &access, keep, loopback));
         }
+        let past = jar.all.iter().filter(|(_, era)| *era < held.era);
+        cookies.extend(
+            past.filter_map(|(suffix, _)| self.name.cookie(&format!("-{suffix}"), "", Duration::ZERO, loopback)),
+        );
         cookies
     }
 
     fn seal(&self, part: Part, held: &Held, what: &impl Serialize, keep: Duration, loopback: bool) -> Vec<HeaderValue> {
-        let version = held.version;
+        let (era, version) = (held.era, held.version);
         // Strings and numbers: nothing that JSON cannot say.
         let plain = Secret::new(serde_json::to_string(what).unwrap_or_default());
         let sealed = URL_SAFE_NO_PAD
-            .encode(self.ring.seal(&self.purpose(part, version, Some(&held.id)), plain.expose().as_bytes()));
+            .encode(self.ring.seal(&self.purpose(part, (era, version), Some(&held.id)), plain.expose().as_bytes()));
         let chunks: Vec<&str> =
             sealed.as_bytes().chunks(MOST).filter_map(|chunk| std::str::from_utf8(chunk).ok()).collect();
         let count = chunks.len();
         let cookie = |(at, chunk): (usize, &&str)| {
             let value = format!("{version}.{count}.{chunk}");
-            self.name.cookie(&suffix(part, version % 2, at), &value, keep, loopback)
+            self.name.cookie(&suffix(part, era, version % 2, at), &value, keep, loopback)
         };
         chunks.iter().enumerate().filter_map(cookie).collect()
     }
 
     /// Puts one part together again.
-    fn find(&self, headers: &HeaderMap, part: Part, place: u64, loopback: bool) -> Found {
+    fn find(&self, headers: &HeaderMap, part: Part, era: u32, place: u64, loopback: bool) -> Found {
         let one = |at: usize| -> Result<Option<(u64, usize, &str)>, ()> {
-            let name = suffix(part, place, at);
+            let name = suffix(part, era, place, at);
             let mut found = None;
             for value in self.name.values(headers, &name, loopback) {
                 let mut fields = value.ok_or(())?.splitn(3, '.');
@@ -237,7 +268,7 @@ fn newest(damaged: Option<Option<u64>>, version: Option<u64>) -> Option<u64> {
     }
 }
 
-fn suffix(part: Part, place: u64, at: usize) -> String {
+fn suffix(part: Part, era: u32, place: u64, at: usize) -> String {
     let part = if part == Part::Session { "" } else { "a" };
-    if at == 0 { format!("-{part}{place}") } else { format!("-{part}{place}.{at}") }
+    if at == 0 { format!("-{era}-{part}{place}") } else { format!("-{era}-{part}{place}.{at}") }
 }

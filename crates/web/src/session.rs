@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, request};
+use http::{HeaderMap, HeaderValue, StatusCode, request};
 use tokio::time::Instant;
 use wix_visitor_core::{Secret, Timestamp, Tokens, Visitor, Visitors};
 
@@ -14,11 +14,12 @@ use crate::cookie::SessionId;
 use crate::error::SessionError;
 use crate::keeping::{Known, News, Sessions, Shown};
 use crate::meters::{self, Without};
+use crate::sealed::Jar;
 
 /// For how long a request that was under way may still come with a session that was replaced, since this process first saw that it was.
 const UNDER_WAY: Duration = Duration::from_secs(60);
-/// So long ago by the wall clock, it was replaced before any request that is under way; clocks of two machines differ by less.
-const LONG_SINCE: Duration = Duration::from_secs(15 * 60);
+/// So long ago by the wall clock, it was replaced before any request that is under way, whatever is wrong with a clock.
+const LONG_SINCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often the retirement of a replaced session is tried, and how long after one another at first.
 const RETIRE_TRIES: u32 = 10;
 const RETIRE_PAUSE: Duration = Duration::from_millis(500);
@@ -36,6 +37,7 @@ struct Inner {
     arrival: Arrival,
     /// What the browser showed.
     shown: Option<Known>,
+    jar: Jar,
     state: Mutex<State>,
 }
 
@@ -74,7 +76,8 @@ enum Id {
 impl Session {
     pub(crate) fn of(request: &request::Parts, sessions: &Arc<Sessions>) -> Self {
         let arrival = Arrival::of(request);
-        let (id, shown) = match sessions.read(&request.headers, arrival.loopback) {
+        let (shown, jar) = sessions.read(&request.headers, arrival.loopback);
+        let (id, shown) = match shown {
             Shown::Session(known) => (Id::Shown, Some(known)),
             Shown::Nothing if arrival.cookie_withheld => (Id::Withheld, None),
             Shown::Nothing => (Id::Offered(SessionId::new()), None),
@@ -85,7 +88,7 @@ impl Session {
             }
         };
         let state = Mutex::new(State { id, used: false, answer: Answer::Ahead });
-        Self(Arc::new(Inner { sessions: Arc::clone(sessions), arrival, shown, state }))
+        Self(Arc::new(Inner { sessions: Arc::clone(sessions), arrival, shown, jar, state }))
     }
 
     /// The visitor of this session, new or not. Nothing is minted until a token is needed; where the browser keeps the tokens, that is
@@ -111,36 +114,50 @@ impl Session {
     }
 
     async fn find(&self) -> Result<Visitor, SessionError> {
-        let visitor = self.current()?;
         let known = {
             let mut state = self.state();
             let known = matches!(state.id, Id::Shown);
-            if state.answer == Answer::Silent && !known && !state.used {
+            if state.answer == Answer::Silent && !known && !state.used && matches!(state.id, Id::Offered(_)) {
                 return Err(SessionError::TooLate);
             }
             state.used = true;
             known
         };
+        let visitor = self.current()?;
         if !known {
             return self.ready(visitor).await;
         }
-        match visitor.retired().await? {
-            None => self.ready(visitor).await,
-            Some(since) if self.may_be_under_way(&visitor, since) => Err(SessionError::Retired),
-            // Long since: the answer that brought the new session's cookie never arrived.
-            Some(_) => {
-                {
-                    let mut state = self.state();
-                    if state.answer != Answer::Ahead {
-                        return Err(SessionError::TooLate);
-                    }
-                    if matches!(state.id, Id::Shown) {
-                        state.id = Id::Changed(SessionId::new());
-                    }
-                }
-                self.ready(self.current()?).await
+        if !self.is_retired(&visitor).await? {
+            return self.ready(visitor).await;
+        }
+        // Long since: the answer that brought the new session's cookie never arrived.
+        {
+            let mut state = self.state();
+            if state.answer != Answer::Ahead {
+                return Err(SessionError::TooLate);
+            }
+            if matches!(state.id, Id::Shown) {
+                state.id = Id::Changed(SessionId::new());
             }
         }
+        self.ready(self.current()?).await
+    }
+
+    /// Whether the session that the browser showed was replaced: not if that is so lately that this request may have been under way,
+    /// which is an error.
+    async fn is_retired(&self, visitor: &Visitor) -> Result<bool, SessionError> {
+        match visitor.retired().await? {
+            Some(since) if self.may_be_under_way(visitor, since) => Err(SessionError::Retired),
+            retired => Ok(retired.is_some()),
+        }
+    }
+
+    /// Fails where a request under way could put a session in the place of the one that has replaced this one.
+    async fn not_under_way(&self) -> Result<(), SessionError> {
+        if matches!(self.state().id, Id::Shown) {
+            self.is_retired(&self.current()?).await?;
+        }
+        Ok(())
     }
 
     /// Whether a session was replaced so lately that this request may have begun before.
@@ -185,16 +202,22 @@ impl Session {
         }
     }
 
-    /// Signs a member in: keeps the tokens under a new session id, whose cookie goes out with this response, and retires the old
-    /// one with whatever it held, on all instances. A session id that somebody knew before the sign-in is worth nothing after it.
+    /// Signs a member in: keeps the tokens under a new session id, whose cookie goes out with this response, and retires the old one
+    /// with whatever it held, on all instances. A session id that somebody knew before the sign-in is worth nothing after it.
     ///
     /// Where the old one cannot be retired just now, that is tried again in the background.
     ///
     /// # Errors
-    /// [`SessionError::TooLate`]; [`SessionError::Visitor`] if the tokens cannot be kept: the session is as it was then.
+    /// [`SessionError::CrossSite`] if another site *posts* the shopper back, since the old session is not known then: redirect to a page
+    /// of yours first; [`SessionError::Retired`]; [`SessionError::TooLate`]; [`SessionError::Visitor`] if the tokens cannot be kept: the
+    /// session is as it was then.
     pub async fn sign_in(&self, tokens: Tokens) -> Result<(), SessionError> {
-        let new = SessionId::new();
+        if matches!(self.state().id, Id::Withheld) {
+            return Err(SessionError::CrossSite);
+        }
         self.unanswered()?;
+        self.not_under_way().await?;
+        let new = SessionId::new();
         self.visitors().visitor(new.key()).set_tokens(tokens).await?;
         let old = if self.is_unknown() { None } else { self.current().ok() };
         self.change_to(new)?;
@@ -205,17 +228,19 @@ impl Session {
     }
 
     /// Signs out, or forgets a visitor: the session is retired with whatever it held, on all instances, and a new one without a
-    /// visitor takes its place.
+    /// visitor takes its place. Twice is no more than once.
     ///
     /// # Errors
-    /// [`SessionError::CrossSite`] if another site asked for it; [`SessionError::TooLate`]; [`SessionError::Damaged`];
+    /// [`SessionError::CrossSite`] if no page of this very host asked for it; [`SessionError::TooLate`]; [`SessionError::Damaged`];
     /// [`SessionError::Visitor`] if that could not be saved: the session is as it was then, unless the store's error is *unknown*.
     pub async fn sign_out(&self) -> Result<(), SessionError> {
-        if self.0.arrival.cross_site {
-            return Err(SessionError::CrossSite);
-        }
+        self.own()?;
         self.unanswered()?;
         let old = self.current()?;
+        match self.not_under_way().await {
+            Err(SessionError::Retired) => return Ok(()),
+            checked => checked?,
+        }
         if self.is_unknown() {
             return Ok(());
         }
@@ -227,11 +252,12 @@ impl Session {
     /// out of reach. For a button that a shopper presses.
     ///
     /// # Errors
-    /// [`SessionError::CrossSite`] if another site asked for it; [`SessionError::TooLate`].
-    pub fn start_over(&self) -> Result<(), SessionError> {
-        if self.0.arrival.cross_site {
-            return Err(SessionError::CrossSite);
-        }
+    /// [`SessionError::CrossSite`] if no page of this very host asked for it; [`SessionError::Retired`]; [`SessionError::TooLate`];
+    /// [`SessionError::Visitor`] if the store fails.
+    pub async fn start_over(&self) -> Result<(), SessionError> {
+        self.own()?;
+        self.unanswered()?;
+        self.not_under_way().await?;
         self.change_to(SessionId::new())
     }
 
@@ -239,13 +265,12 @@ impl Session {
     /// session id, as at a sign-in.
     ///
     /// # Errors
-    /// [`SessionError::HasVisitor`] if there is one, or one is being minted: nothing is overwritten then;
-    /// [`SessionError::CrossSite`]; else as [`sign_in`](Self::sign_in).
+    /// [`SessionError::HasVisitor`] if there is one, one is being minted, or tokens were taken over just now: nothing is overwritten
+    /// then; [`SessionError::CrossSite`] if no page of this very host asked for it; else as [`sign_in`](Self::sign_in).
     pub async fn take_over(&self, tokens: Tokens) -> Result<(), SessionError> {
-        if self.0.arrival.cross_site {
-            return Err(SessionError::CrossSite);
-        }
+        self.own()?;
         self.unanswered()?;
+        self.not_under_way().await?;
         let old = self.current()?;
         // Kept first: if that fails, the browser still has both its session and its tokens.
         let new = SessionId::new();
@@ -265,9 +290,19 @@ impl Session {
         }
     }
 
+    /// Fails where it was no page of this very host that asked.
+    fn own(&self) -> Result<(), SessionError> {
+        if self.0.arrival.own { Ok(()) } else { Err(SessionError::CrossSite) }
+    }
+
     /// Whether another site made the browser send this request.
     pub fn is_cross_site(&self) -> bool {
         self.0.arrival.cross_site
+    }
+
+    /// Whether this is what another layer of these cookies would make.
+    pub(crate) fn has_cookie(&self, name: &str) -> bool {
+        self.0.sessions.name() == name
     }
 
     /// Whether this is the client id of the session's site.
@@ -309,13 +344,15 @@ impl Session {
     }
 
     /// Tells the browser what it needs to know, in the head of the response.
-    pub(crate) async fn answer(&self, headers: &mut HeaderMap) {
+    pub(crate) async fn answer(&self, status: StatusCode, headers: &mut HeaderMap) {
         let (id, used) = {
             let mut state = self.state();
             state.answer = Answer::Silent;
             (state.id.clone(), state.used)
         };
-        let page = is_page(headers) && !is_shared(headers);
+        // A page that the browser has already comes without its type.
+        let page = is_page(headers) || (status == StatusCode::NOT_MODIFIED && self.0.arrival.document);
+        let page = page && caching(headers) != Caching::Shared;
         let shown = self.0.shown.as_ref();
         let (id, news) = match (id, shown) {
             (Id::Offered(id), _) => (id, News::New),
@@ -324,7 +361,8 @@ impl Session {
             _ => return,
         };
         let key = if let (News::Same, Some(known)) = (&news, shown) { known.key() } else { Secret::new(id.key()) };
-        let mut cookies = self.0.sessions.write((&key, &id, shown), &news, (page, used), self.0.arrival.loopback);
+        let mut cookies =
+            self.0.sessions.write((&key, &id, shown), &self.0.jar, &news, (page, used), self.0.arrival.loopback);
         // A session that was replaced meanwhile must not come back.
         if !cookies.is_empty()
             && matches!(news, News::Same)
@@ -333,8 +371,8 @@ impl Session {
             cookies.clear();
         }
         // Whoever kept the response for others would hand them the session, or what was made for it.
-        let unsaid = !headers.contains_key(CACHE_CONTROL);
-        if (unsaid && (used || !cookies.is_empty())) || (!cookies.is_empty() && is_shared(headers)) {
+        let unsaid = used && !headers.contains_key(CACHE_CONTROL);
+        if unsaid || (!cookies.is_empty() && caching(headers) != Caching::Own) {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }
         if !cookies.is_empty() {
@@ -385,19 +423,37 @@ fn is_page(headers: &HeaderMap) -> bool {
     kind.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
 }
 
-/// Whether a cache may give the response to others.
-fn is_shared(headers: &HeaderMap) -> bool {
-    let mut shared = false;
+/// What a response says of caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caching {
+    /// It is for nobody else, for certain.
+    Own,
+    /// Nothing for certain.
+    Unsaid,
+    /// It is meant for others too.
+    Shared,
+}
+
+fn caching(headers: &HeaderMap) -> Caching {
+    let (mut own, mut shared, mut asks, mut lasts) = (false, false, false, false);
     for directive in headers.get_all(CACHE_CONTROL).into_iter().flat_map(|value| value.as_bytes().split(|b| *b == b','))
     {
-        let directive = directive.trim_ascii().to_ascii_lowercase();
-        match directive.split(|b| *b == b'=').next() {
-            Some(b"private" | b"no-store" | b"no-cache") => return false,
-            Some(b"public" | b"s-maxage" | b"max-age") => shared = true,
+        // With a field's name after it, `private` and `no-cache` speak of that field alone.
+        match directive.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"private" | b"no-store" => own = true,
+            b"no-cache" => asks = true,
+            b"public" => shared = true,
+            directive if directive.starts_with(b"s-maxage") => shared = true,
+            directive if directive.starts_with(b"max-age") => lasts = true,
             _ => {}
         }
     }
-    shared
+    match (shared, own) {
+        (true, _) => Caching::Shared,
+        (false, true) => Caching::Own,
+        (false, false) if lasts && !asks => Caching::Shared,
+        _ => Caching::Unsaid,
+    }
 }
 
 #[cfg(test)]
@@ -448,11 +504,24 @@ mod tests {
     fn a_page_is_html_and_what_others_may_be_given_is_told_by_cache_control() {
         assert!(is_page(&headers(&[("content-type", "text/html; charset=utf-8")])));
         assert!(!is_page(&headers(&[("content-type", "application/json")])) && !is_page(&headers(&[])));
-        for shared in ["public", "Public, max-age=60", "max-age=60", "s-maxage=1"] {
-            assert!(is_shared(&headers(&[("cache-control", shared)])), "{shared}");
-        }
-        for own in ["private", "private, max-age=60", "no-store", "max-age=0, no-cache", "must-revalidate"] {
-            assert!(!is_shared(&headers(&[("cache-control", own)])), "{own}");
+        for (says, what) in [
+            ("public", Caching::Shared),
+            ("Public, max-age=60", Caching::Shared),
+            ("max-age=60", Caching::Shared),
+            ("s-maxage=1", Caching::Shared),
+            ("public, no-cache", Caching::Shared),
+            ("no-cache, s-maxage=600", Caching::Shared),
+            ("private=\"x-foo\", public, max-age=600", Caching::Shared),
+            ("max-age=60, no-cache=\"x-foo\"", Caching::Shared),
+            ("private", Caching::Own),
+            ("private, max-age=60", Caching::Own),
+            ("no-store", Caching::Own),
+            ("no-cache", Caching::Unsaid),
+            ("max-age=0, no-cache", Caching::Unsaid),
+            ("must-revalidate", Caching::Unsaid),
+            ("stale-while-revalidate=60", Caching::Unsaid),
+        ] {
+            assert_eq!(caching(&headers(&[("cache-control", says)])), what, "{says}");
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
 
     /// Where visitors are kept: sqlite:PATH, redis://HOST, … [default: SQLite in the data directory]
+    ///
+    /// Several storefronts on one store are one shop: with a sandbox, give all of them the same --data too.
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<Secret>,
 
@@ -36,8 +38,12 @@ pub(crate) enum Target {
 impl Args {
     /// Wix, if the environment names a site; else a sandbox, which stays on this machine.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        match (variable("WIX_CLIENT_ID"), variable("WIX_API_URL")) {
+        let variable = |name: &str| match std::env::var(name) {
+            Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(_) => Err(Failure::new(3, format!("{name} is no text"))),
+        };
+        match (variable("WIX_CLIENT_ID")?, variable("WIX_API_URL")?) {
             (Some(client_id), api_url) => {
                 let api_url = api_url.unwrap_or_else(|| "https://www.wixapis.com".to_owned());
                 Ok(Target::Wix { client_id, api_url })

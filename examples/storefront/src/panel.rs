@@ -156,6 +156,11 @@ async fn standing(shop: &Shop, visitor: &SiteVisitor) -> Option<Event> {
     Event::default().event("state").json_data(state).ok()
 }
 
+/// What the paths of this shop are made of.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'?' | b'=' | b'&')
+}
+
 /// Where a button leads back to.
 #[derive(Deserialize)]
 struct From {
@@ -166,8 +171,7 @@ struct From {
 impl From {
     /// A page of ours, whatever the form says.
     fn page(&self) -> &str {
-        let ours =
-            self.back.starts_with('/') && !self.back.starts_with("//") && !self.back.contains(['\\', '\r', '\n']);
+        let ours = self.back.starts_with('/') && !self.back.starts_with("//") && self.back.bytes().all(is_plain);
         if ours { &self.back } else { "/" }
     }
 }

@@ -46,7 +46,10 @@ impl Shop {
         private_directory(&data)
             .map_err(|error| Failure::new(1, format!("cannot make the directory {}: {error}", data.display())))?;
         let store: Arc<dyn TokenStore> = match &args.store {
-            Some(url) => StoreUrl::parse(url.expose())?.open().await?,
+            Some(url) => {
+                let url = StoreUrl::parse(url.expose()).map_err(|error| Failure::new(3, error.to_string()))?;
+                url.open().await?
+            }
             None => Arc::new(SqliteStore::open(data.join("visitors.db")).await?),
         };
         let (client_id, api_url, sandbox) = match target {
@@ -68,7 +71,9 @@ impl Shop {
             let mut policy = Policy::default();
             // Whoever has mended the endpoint wants to see it work, not to wait for a minute.
             policy.backoff_most = Duration::from_secs(2);
-            builder = builder.issuer(SANDBOX_ISSUER).policy(policy);
+            // Each data directory has a sandbox of its own, whose tokens no other knows.
+            let issuer = format!("{SANDBOX_ISSUER} {}", std::fs::canonicalize(&data)?.display());
+            builder = builder.issuer(issuer).policy(policy);
         }
         let site = builder.connect().await?;
         let login = Login::at(&api_url, &client_id)?;

@@ -127,7 +127,7 @@ async fn sign_out(shopper: Shopper) -> Result<Redirect, ShopError> {
 
 /// For a browser whose cookie is damaged: a new session, because the shopper asks for it.
 async fn start_over(shopper: Shopper) -> Result<Redirect, ShopError> {
-    shopper.session.start_over()?;
+    shopper.session.start_over().await?;
     Ok(Redirect::to("/"))
 }
 

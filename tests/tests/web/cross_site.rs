@@ -55,6 +55,31 @@ async fn another_site_can_neither_replace_a_session_nor_use_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_host_of_the_same_site_can_neither_sign_out_nor_start_over_nor_take_over() {
+    let shop = Shop::new();
+    let browser = Browser::default();
+    let who = browser.get(&shop, "/who").await.identity();
+    for path in ["/sign-out", "/start-over", "/take-over"] {
+        let request =
+            Request::post(path).header("sec-fetch-site", "same-site").header("origin", "https://other.shop.example");
+        let request = request.header("content-type", "application/json").body(Body::from("{}")).unwrap();
+        let answer = browser.send(&shop, request).await;
+        assert_eq!((answer.status, answer.cookies().len()), (StatusCode::FORBIDDEN, 0), "{path}");
+    }
+    assert_eq!(browser.get(&shop, "/who").await.identity(), who);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_posts_the_shopper_back_from_a_login_elsewhere_signs_nobody_in() {
+    let shop = Shop::new();
+    let browser = Browser::default();
+    let who = browser.get(&shop, "/who").await.identity();
+    let answer = from_elsewhere(&shop, &browser, "POST", "/sign-in", "navigate", "document").await;
+    assert_eq!((answer.status, answer.cookies().len()), (StatusCode::FORBIDDEN, 0));
+    assert_eq!(browser.get(&shop, "/who").await.identity(), who);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_link_from_another_site_is_the_same_visitor_and_signs_nobody_out() {
     let shop = Shop::new();
     let browser = Browser::default();

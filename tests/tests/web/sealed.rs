@@ -151,6 +151,67 @@ async fn a_sign_in_or_sign_out_wins_over_what_was_under_way_on_another_server_in
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_answer_from_before_renewals_undoes_neither_them_nor_a_sign_in_nor_a_sign_out() {
+    for sign_out in [false, true] {
+        let [one, _] = servers(Rotation::Single);
+        let browser = Browser::default();
+        browser.get(&one, "/who").await.identity();
+        let slow = browser.copy();
+        tokio::time::sleep(hours(5)).await;
+        browser.get(&one, "/who").await;
+        browser.post(&one, "/sign-in").await.identity();
+        if sign_out {
+            tokio::time::sleep(hours(5)).await;
+            browser.get(&one, "/who").await;
+            browser.post(&one, "/sign-out").await;
+        }
+        let now = browser.get(&one, "/who").await.identity();
+        browser.take(&slow.send_only(&one, who()).await);
+        assert_eq!(browser.get(&one, "/who").await.identity(), now, "{sign_out}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_leaves_nothing_of_the_member_in_the_browser() {
+    let [one, other] = servers(Rotation::Same);
+    let browser = Browser::default();
+    browser.get(&one, "/who").await.identity();
+    browser.post(&one, "/sign-in").await.identity();
+    tokio::time::sleep(hours(5)).await;
+    let member = browser.get(&one, "/who").await.identity();
+    browser.post(&one, "/sign-out").await;
+    assert_eq!(browser.kept().len(), 1, "{:?}", browser.kept().keys());
+    let names: Vec<_> = browser.kept().into_keys().collect();
+    names.iter().for_each(|name| browser.drop(name));
+    assert_ne!(browser.get(&other, "/who").await.identity(), member);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_starts_over_or_signs_in_is_rid_of_whatever_is_damaged() {
+    for path in ["/start-over", "/sign-in"] {
+        for stranger in [true, false] {
+            let [one, other] = servers(Rotation::Same);
+            let browser = Browser::default();
+            let made = if stranger { Shop::sealed(&one.instance, &ring()) } else { one.clone() };
+            browser.get(&made, "/who").await.identity();
+            for _ in 0..3 {
+                tokio::time::sleep(hours(5)).await;
+                browser.get(&made, "/who").await;
+            }
+            if !stranger {
+                for name in browser.kept().into_keys() {
+                    browser.put(&name, "cut");
+                }
+            }
+            assert_eq!(browser.get(&one, "/who").await.status, StatusCode::BAD_REQUEST);
+            assert_eq!(browser.post(&one, path).await.status, StatusCode::OK);
+            let who = browser.get(&one, "/who").await.identity();
+            assert_eq!(browser.get(&other, "/who").await.identity(), who);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_copy_of_the_cookies_from_before_a_sign_in_is_never_the_member() {
     let [one, other] = servers(Rotation::Same);
     let planted = Browser::default();
@@ -235,7 +296,7 @@ async fn what_is_older_never_stands_in_for_a_newest_cookie_that_is_damaged() {
     let identity = browser.get(&one, "/who").await.identity();
     tokio::time::sleep(hours(5)).await;
     browser.get(&one, "/who").await;
-    let newest = browser.kept().keys().find(|name| name.ends_with("-0")).unwrap().clone();
+    let newest = browser.kept().keys().find(|name| name.ends_with("-0-0")).unwrap().clone();
     let value = browser.kept()[&newest].clone();
     let broken = browser.copy();
     broken.put(&newest, &value[..value.len() - 4]);
@@ -254,7 +315,7 @@ async fn damage_to_what_is_older_or_to_the_access_part_costs_nothing_but_a_renew
     let identity = browser.get(&one, "/who").await.identity();
     tokio::time::sleep(hours(5)).await;
     browser.get(&one, "/who").await;
-    let older = browser.kept().keys().find(|name| name.ends_with("-1")).unwrap().clone();
+    let older = browser.kept().keys().find(|name| name.ends_with("-0-1")).unwrap().clone();
     let value = browser.kept()[&older].clone();
     browser.put(&older, &value[..40]);
     assert_eq!(browser.get(&server(), "/who").await.identity(), identity);

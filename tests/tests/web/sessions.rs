@@ -94,6 +94,50 @@ async fn what_others_may_be_given_from_a_cache_never_carries_a_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whatever_a_response_says_of_caches_no_cookie_goes_out_on_one_that_others_may_be_given() {
+    let shop = Shop::new();
+    for says in [
+        "no-cache",
+        "public, no-cache",
+        "no-cache, s-maxage=600",
+        "public, max-age=60, no-cache=\"x-foo\"",
+        "private=\"x-foo\", public, max-age=600",
+        "must-revalidate",
+        "stale-while-revalidate=60",
+        "private, max-age=60",
+        "no-store",
+    ] {
+        for used in [false, true] {
+            let mut request = Request::get("/caching").header("x-says", says);
+            if used {
+                request = request.header("x-use", "1");
+            }
+            let answer = Browser::default().send(&shop, request.body(axum::body::Body::empty()).unwrap()).await;
+            let kept_apart = ["private, no-cache", "private, max-age=60", "no-store"];
+            let says_now = answer.headers["cache-control"].to_str().unwrap();
+            assert!(answer.cookies().is_empty() || kept_apart.contains(&says_now), "{says} {used}: {answer:?}");
+            assert_eq!(
+                answer.cookies().len(),
+                usize::from(used || !says.contains("max") && !says.contains("public") || says.starts_with("private,")),
+                "{says} {used}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_the_browser_has_kept_brings_the_cookie_too() {
+    let shop = Shop::new();
+    let request = |dest: &str| {
+        let request = Request::get("/caching").header("x-not-modified", "1").header("sec-fetch-site", "none");
+        let request = request.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", dest);
+        request.body(axum::body::Body::empty()).unwrap()
+    };
+    assert_eq!(Browser::default().send(&shop, request("document")).await.cookies().len(), 1);
+    assert_eq!(Browser::default().send(&shop, request("image")).await.cookies().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a3_a_store_that_fails_takes_no_cookie_away_and_mints_nothing() {
     let shop = Shop::new();
     let browser = Browser::default();

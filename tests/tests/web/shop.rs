@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{Route, get, post};
 use tower::{Layer, Service};
@@ -65,6 +65,7 @@ impl Shop {
         let app = Router::new()
             .route("/", get(|| async { Html("<!doctype html><p>a page") }))
             .route("/cached", get(cached))
+            .route("/caching", get(caching))
             .route("/json", get(|| async { axum::response::Response::new("{}".to_owned()) }))
             .route("/who", get(who).post(who))
             .route("/sign-in", post(sign_in))
@@ -73,6 +74,8 @@ impl Shop {
             .route_service("/token", HandOver::new())
             .route_service("/pair", HandOver::new().with_the_refresh_token_of_visitors())
             .route_service("/take-over", TakeOver::new())
+            // As it comes about where a part of a site has a layer, and the whole has one too.
+            .layer(layer.clone())
             .layer(layer)
             .with_state(Arc::new(instance.clone()));
         Self { instance, app }
@@ -88,6 +91,22 @@ impl Shop {
 async fn who(State(site): Site, session: Session) -> Result<String, SessionError> {
     let authorization = session.visitor().await?.authorization().await?;
     Ok(site.identity(&authorization).to_string())
+}
+
+/// Says of caches what the request wants said.
+async fn caching(State(site): Site, headers: HeaderMap, session: Session) -> Result<Response, SessionError> {
+    if headers.contains_key("x-use") {
+        let authorization = session.visitor().await?.authorization().await?;
+        site.identity(&authorization);
+    }
+    let mut response = Html("<!doctype html><p>a page").into_response();
+    if headers.contains_key("x-not-modified") {
+        response = StatusCode::NOT_MODIFIED.into_response();
+    }
+    if let Some(says) = headers.get("x-says") {
+        response.headers_mut().insert("cache-control", says.clone());
+    }
+    Ok(response)
 }
 
 async fn cached(State(site): Site, headers: HeaderMap, session: Session) -> Result<impl IntoResponse, SessionError> {
@@ -112,5 +131,5 @@ async fn sign_out(session: Session) -> Result<(), SessionError> {
 }
 
 async fn start_over(session: Session) -> Result<(), SessionError> {
-    session.start_over()
+    session.start_over().await
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use http::{Request, StatusCode};
-use wix_visitor_core::StoreErrorKind;
+use wix_visitor_core::{Role, StoreErrorKind};
 use wix_visitor_testkit::TestClock;
 use wix_visitor_tests::instance::{hours, secs};
 
@@ -55,6 +55,53 @@ async fn a_sign_in_with_six_requests_under_way_stays_signed_in_and_what_they_beg
         assert_eq!(shop.instance.endpoint.mints(), mints);
         assert!(mints <= 1, "{mints}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_is_under_way_with_a_retired_session_puts_another_in_the_place_of_the_new_one() {
+    for signed_in in [true, false] {
+        for path in ["/sign-in", "/sign-out", "/start-over", "/take-over"] {
+            let shop = Shop::new();
+            let browser = Browser::default();
+            browser.get(&shop, "/who").await.identity();
+            let old = browser.copy();
+            browser.post(&shop, if signed_in { "/sign-in" } else { "/sign-out" }).await;
+            let now = browser.get(&shop, "/who").await.identity();
+            let cookies = browser.header();
+            for server in [shop.clone(), shop.another()] {
+                let kept = shop.instance.sign_in(Role::Visitor).1.to_json();
+                let answer = if path == "/take-over" {
+                    old.post_json(&server, path, kept.expose()).await
+                } else {
+                    old.post(&server, path).await
+                };
+                assert!(answer.cookies().is_empty(), "{path}: {answer:?}");
+                let status = if path == "/sign-out" { StatusCode::OK } else { StatusCode::CONFLICT };
+                assert_eq!(answer.status, status, "{path}");
+                browser.take(&answer);
+            }
+            assert_eq!(browser.header(), cookies);
+            assert_eq!(browser.get(&shop.another(), "/who").await.identity(), now);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_pages_that_take_over_at_once_one_does() {
+    let shop = Shop::new();
+    let browser = Browser::default();
+    browser.get(&shop, "/").await;
+    let (identity, tokens) = shop.instance.sign_in(Role::Visitor);
+    let kept = tokens.to_json();
+    let (one, other) = (browser.copy(), browser.copy());
+    let server = shop.another();
+    let answers = tokio::join!(
+        one.post_json(&shop, "/take-over", kept.expose()),
+        other.post_json(&server, "/take-over", kept.expose())
+    );
+    let taken = [&answers.0, &answers.1].into_iter().filter(|answer| answer.status == StatusCode::NO_CONTENT);
+    assert_eq!(taken.inspect(|answer| browser.take(answer)).count(), 1, "{answers:?}");
+    assert_eq!(browser.get(&shop, "/who").await.identity(), identity);
 }
 
 #[tokio::test(start_paused = true)]

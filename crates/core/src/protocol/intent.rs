@@ -15,13 +15,13 @@ pub enum Intent {
     Forget,
     /// The same, and nobody new in their place.
     Retire,
-    /// That, where nobody is and nobody is about to be.
+    /// That, where nobody is, nobody is about to be, and nobody has done it before.
     RetireUnused,
 }
 
 /// Whether this may be done over what stands there and what this process holds.
 pub fn permitted(intent: &Intent, standing: Option<&Record>, held: Option<&Record>) -> bool {
-    let used = |record: &Record| record.chain().is_some() || record.claim.is_some();
+    let used = |record: &Record| record.chain().is_some() || record.claim.is_some() || record.retired().is_some();
     !matches!(intent, Intent::RetireUnused) || !standing.into_iter().chain(held).any(used)
 }
 
@@ -106,6 +106,8 @@ mod tests {
         let about_to = Record::default().claimed(Some(crate::record::Nonce(1)));
         assert!(!unused(Some(&about_to)) && !unused(Some(&record(1, 0))));
         assert!(!permitted(&Intent::RetireUnused, None, Some(&record(1, 0))), "minted, and not in the store yet");
+        let retired = Record { standing: Standing::Retired(Lineage(3), Timestamp::default()), ..Record::default() };
+        assert!(!unused(Some(&retired)), "of two who do it at once, one has done it");
         assert!(permitted(&Intent::Retire, Some(&record(1, 0)), None));
     }
 }
