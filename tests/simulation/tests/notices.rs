@@ -72,7 +72,7 @@ fn that_alternates_are_not_kept_where_faults_overlap() {
 #[test]
 fn a_failing_seed_is_shrunk_to_little_that_still_fails() {
     // A fault where there should be none, and one between store and flow: another breach, by other steps.
-    for (flaw, most) in [(Flaw::MintOnError, 8), (Flaw::FalseSuccess, 8)] {
+    for (flaw, most) in [(Flaw::MintOnError, 8), (Flaw::FalseSuccess, 12)] {
         let (seed, finding) = noticed(flaw).expect("no seed noticed");
         let plan = broken(flaw, seed);
         let small = shrink(&plan, finding.breach);
