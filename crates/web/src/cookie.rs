@@ -50,6 +50,28 @@ impl Day {
     }
 }
 
+/// What the cookies of a request say about its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shown<T> {
+    /// There is no session cookie.
+    Nothing,
+    /// One session.
+    Session(T),
+    /// Something that was never given out, or more than one session.
+    Damaged,
+}
+
+impl<T> Shown<T> {
+    /// The same, of a session that is something else.
+    pub(crate) fn map<U>(self, of: impl FnOnce(T) -> U) -> Shown<U> {
+        match self {
+            Self::Nothing => Shown::Nothing,
+            Self::Session(session) => Shown::Session(of(session)),
+            Self::Damaged => Shown::Damaged,
+        }
+    }
+}
+
 /// What the cookies are called, and where they may go.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieName {

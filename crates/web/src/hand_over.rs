@@ -72,9 +72,8 @@ impl HandOver {
 /// It takes a `POST` of the SDK's own JSON from a page of this very host and answers 204. Where the session has a visitor already, it
 /// answers 409 with `{"code": "has_visitor"}` and overwrites nothing: two carts cannot be made one here.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TakeOver {
-    _later: (),
-}
+#[non_exhaustive]
+pub struct TakeOver;
 
 impl TakeOver {
     /// Takes over tokens.

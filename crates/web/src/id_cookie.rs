@@ -4,18 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::cookie::{CookieName, Day, SessionId};
-
-/// What the cookies of a request say about its session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
-    /// There is no session cookie.
-    Nothing,
-    /// One session, and when its cookie was given out.
-    Session(SessionId, Day),
-    /// Something that was never given out, or more than one session.
-    Damaged,
-}
+use crate::cookie::{CookieName, Day, SessionId, Shown};
 
 /// Reads and writes such cookies.
 #[derive(Clone, Debug)]
@@ -24,8 +13,8 @@ pub(crate) struct IdCookie {
 }
 
 impl IdCookie {
-    /// Reads the session from a request's cookies. A damaged cookie beside a good one is passed over: the good one counts.
-    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> Shown {
+    /// Reads the session from a request's cookies, and when they were given out. A damaged cookie beside a good one is passed over: the good one counts.
+    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> Shown<(SessionId, Day)> {
         let mut shown = Shown::Nothing;
         for cookie in self.name.values(headers, "", loopback) {
             let session = cookie.and_then(|value| {
@@ -34,8 +23,8 @@ impl IdCookie {
                 Some((SessionId::read(id)?, Day(day.parse().ok()?)))
             });
             shown = match (shown, session) {
-                (Shown::Nothing | Shown::Damaged, Some((id, day))) => Shown::Session(id, day),
-                (Shown::Session(first, at), Some((id, day))) if first == id => Shown::Session(id, at.max(day)),
+                (Shown::Nothing | Shown::Damaged, Some(session)) => Shown::Session(session),
+                (Shown::Session((first, at)), Some((id, day))) if first == id => Shown::Session((id, at.max(day))),
                 (Shown::Session(..), Some(_)) => return Shown::Damaged,
                 (Shown::Nothing, None) => Shown::Damaged,
                 (shown, None) => shown,
@@ -61,7 +50,7 @@ mod tests {
         IdCookie { name: CookieName::new("visitor").unwrap() }
     }
 
-    fn read(text: &[&str]) -> Shown {
+    fn read(text: &[&str]) -> Shown<(SessionId, Day)> {
         let mut headers = HeaderMap::new();
         for text in text {
             headers.append(COOKIE, HeaderValue::from_bytes(text.as_bytes()).unwrap());
@@ -80,7 +69,7 @@ mod tests {
         assert!(text.ends_with("; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=Lax"), "{text}");
         assert!(header.is_sensitive());
         let pair = text.split(';').next().unwrap();
-        let shown = Shown::Session(id, Day(20_780));
+        let shown = Shown::Session((id, Day(20_780)));
         assert_eq!(read(&[pair]), shown);
         assert_eq!(read(&["a=b", &format!("c=d;{pair} ; e")]), shown);
         assert_eq!(read(&["a=b", "visitor=x"]), Shown::Nothing, "another cookie of the plain name");
@@ -115,7 +104,7 @@ mod tests {
     fn a_session_is_found_beside_damage_and_two_sessions_are_none() {
         let one = format!("__Host-visitor={ONE}.5");
         let other = format!("__Host-visitor={OTHER}.5");
-        let shown = Shown::Session(SessionId::read(ONE).unwrap(), Day(5));
+        let shown = Shown::Session((SessionId::read(ONE).unwrap(), Day(5)));
         assert_eq!(read(&[&format!("{one}; {one}")]), shown);
         assert_eq!(read(&[&format!("{one}; __Host-visitor=cut")]), shown);
         assert_eq!(read(&[&format!("__Host-visitor=cut; {one}")]), shown);
@@ -145,7 +134,7 @@ mod tests {
             assert_eq!(CookieName::new(name).unwrap_err().kind(), ErrorKind::InvalidInput, "{name}");
         }
         let id = SessionId::new();
-        let shown = format!("{:?} {:?}", id, Shown::Session(id.clone(), Day(1)));
+        let shown = format!("{:?} {:?}", id, Shown::Session((id.clone(), Day(1))));
         assert!(!shown.contains(id.key()), "{shown}");
         assert_ne!(SessionId::new(), SessionId::new());
     }

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderValue};
 use wix_visitor_core::record::Record;
 use wix_visitor_core::{Secret, StoreKey, Visitors};
 
-use crate::cookie::{Day, SessionId};
-use crate::id_cookie::{self, IdCookie};
+use crate::cookie::{Day, SessionId, Shown};
+use crate::id_cookie::IdCookie;
 use crate::pocket::Pocket;
-use crate::sealed::{self, Held, Jar, SealedCookies};
+use crate::sealed::{Held, Jar, SealedCookies};
 
 /// The sessions of one site.
 #[derive(Debug)]
@@ -30,14 +30,6 @@ pub(crate) struct Known {
     pub(crate) id: SessionId,
     pub(crate) day: Day,
     held: Option<Box<Held>>,
-}
-
-/// What the cookies of a request say about its session.
-#[derive(Debug)]
-pub(crate) enum Shown {
-    Nothing,
-    Session(Known),
-    Damaged,
 }
 
 /// What there is to tell a browser.
@@ -76,32 +68,23 @@ impl Sessions {
     }
 
     /// Reads a session; and which cookies there are, where the browser keeps it.
-    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> (Shown, Jar) {
+    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> (Shown<Known>, Jar) {
         match &self.keeping {
             Keeping::Server(cookie) => {
-                let shown = match cookie.read(headers, loopback) {
-                    id_cookie::Shown::Nothing => Shown::Nothing,
-                    id_cookie::Shown::Session(id, day) => Shown::Session(Known { id, day, held: None }),
-                    id_cookie::Shown::Damaged => Shown::Damaged,
-                };
-                (shown, Jar::default())
+                let known = |(id, day)| Known { id, day, held: None };
+                (cookie.read(headers, loopback).map(known), Jar::default())
             }
             Keeping::Browser(cookies, pocket) => {
                 let jar = cookies.jar(headers, loopback);
-                let shown = match cookies.read(headers, &jar, loopback) {
-                    sealed::Shown::Nothing => Shown::Nothing,
-                    sealed::Shown::Damaged => Shown::Damaged,
-                    sealed::Shown::Session(held) => {
-                        pocket.saw(&held.id, held.version);
-                        let (id, day) = (held.id.clone(), held.day);
-                        let known = Known { id, day, held: Some(held) };
-                        if let Some(held) = known.held.as_ref().filter(|held| held.record.chain().is_some()) {
-                            pocket.offer(&self.store_key(&known.key()), &held.record);
-                        }
-                        Shown::Session(known)
+                let known = |held: Box<Held>| {
+                    pocket.saw(&held.id, held.version);
+                    let known = Known { id: held.id.clone(), day: held.day, held: Some(held) };
+                    if let Some(held) = known.held.as_ref().filter(|held| held.record.chain().is_some()) {
+                        pocket.offer(&self.store_key(&known.key()), &held.record);
                     }
+                    known
                 };
-                (shown, jar)
+                (cookies.read(headers, &jar, loopback).map(known), jar)
             }
         }
     }

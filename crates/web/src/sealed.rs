@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use wix_visitor_core::record::{Record, Spent, Standing, decode, encode};
 use wix_visitor_core::{AccessToken, ClientId, KeyRing, Secret, Timestamp};
 
-use crate::cookie::{CookieName, Day, SessionId};
+use crate::cookie::{CookieName, Day, SessionId, Shown};
 
 /// The most letters of a cookie's value: browsers take about 4,096 with the name.
 const MOST: usize = 3_800;
@@ -34,14 +34,6 @@ pub(crate) struct Held {
     pub(crate) record: Record,
     /// It was sealed by a key that is about to go.
     pub(crate) stale_key: bool,
-}
-
-/// What the cookies of a request say about its session.
-#[derive(Clone, Debug)]
-pub(crate) enum Shown {
-    Nothing,
-    Session(Box<Held>),
-    Damaged,
 }
 
 /// The cookies of ours that a browser has, whatever is in them.
@@ -102,7 +94,7 @@ impl SealedCookies {
     }
 
     /// Reads the newest session of a request, which is of the latest era. What is damaged counts if it may be newer than what is not.
-    pub(crate) fn read(&self, headers: &HeaderMap, jar: &Jar, loopback: bool) -> Shown {
+    pub(crate) fn read(&self, headers: &HeaderMap, jar: &Jar, loopback: bool) -> Shown<Box<Held>> {
         let Some(era) = jar.era else { return Shown::Nothing };
         let mut best: Option<Held> = None;
         let mut damaged: Option<Option<u64>> = None;

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use wix_visitor_core::{Secret, Timestamp, Tokens, Visitor, Visitors};
 
 use crate::arrival::Arrival;
-use crate::cookie::SessionId;
+use crate::cookie::{SessionId, Shown};
 use crate::error::SessionError;
-use crate::keeping::{Known, News, Sessions, Shown};
+use crate::keeping::{Known, News, Sessions};
 use crate::meters::{self, Without};
 use crate::sealed::Jar;
 
@@ -116,18 +116,14 @@ impl Session {
     async fn find(&self) -> Result<Visitor, SessionError> {
         let known = {
             let mut state = self.state();
-            let known = matches!(state.id, Id::Shown);
-            if state.answer == Answer::Silent && !known && !state.used && matches!(state.id, Id::Offered(_)) {
+            if state.answer == Answer::Silent && !state.used && matches!(state.id, Id::Offered(_)) {
                 return Err(SessionError::TooLate);
             }
             state.used = true;
-            known
+            matches!(state.id, Id::Shown)
         };
         let visitor = self.current()?;
-        if !known {
-            return self.ready(visitor).await;
-        }
-        if !self.is_retired(&visitor).await? {
+        if !known || !self.is_retired(&visitor).await? {
             return self.ready(visitor).await;
         }
         // Long since: the answer that brought the new session's cookie never arrived.
