@@ -24,7 +24,7 @@ use crate::protocol::admission::{Admission, Pass, Purpose};
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
 use crate::protocol::intent::{Intent, intended, permitted, stems_from};
 use crate::protocol::reconcile::Held;
-use crate::record::{Lineage, Record, Standing, decode, encode};
+use crate::record::{Lineage, Record, decode, encode};
 use crate::sight::Operation;
 use crate::snapshots::Snapshots;
 use crate::spans;
@@ -35,8 +35,6 @@ use crate::unsaved::Unsaved;
 const GRACE: Duration = Duration::from_millis(250);
 /// The least time between two renewals that start by themselves for one visitor.
 const QUIET: Duration = Duration::from_secs(5);
-/// How long a record without tokens is kept: longer than any claim or pause in it, and there is nothing else to lose.
-const KEEP_EMPTY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon a failed save is tried again: at first, and at most.
 const SAVE_FIRST: Duration = Duration::from_millis(100);
 const SAVE_MOST: Duration = Duration::from_secs(5);
@@ -353,7 +351,7 @@ impl Driver {
             return Err(StoreError::new(StoreErrorKind::Unsupported, "token", message));
         }
         let new = Stored { etag: swap.new.etag, bytes };
-        let keep = self.keep(&swap.new.record);
+        let keep = self.policy.keep_for(&swap.new.record);
         let start = self.clock.monotonic();
         let mut pause = Duration::from_millis(20);
         let mut earlier: Option<StoreError> = None;
@@ -395,15 +393,6 @@ impl Driver {
             }
         };
         self.store_in_sight(Operation::Swap, asked).await
-    }
-
-    fn keep(&self, record: &Record) -> Duration {
-        match record.standing {
-            // A mint that is under way, or has failed.
-            Standing::Empty => KEEP_EMPTY.min(self.policy.keep),
-            Standing::Forgotten(_) | Standing::Retired(..) => self.policy.keep_tombstone,
-            Standing::Held(_) => self.policy.keep,
-        }
     }
 
     pub(crate) fn report(&self, entry: &Entry, kind: EventKind) {
@@ -471,10 +460,14 @@ impl Driver {
         let known = entry.held().filter(|held| held.etag.is_some());
         if let Some(held) = known {
             (expected, standing) = (held.etag, Some(held.record));
-        } else if let Some((etag, record)) =
-            self.load(entry).await.map(|stored| stored.map(readable)).or_else(unreadable)?
-        {
-            (expected, standing) = (Some(etag), Some(record));
+        } else {
+            let loaded = match self.load(entry).await {
+                Ok(stored) => stored.map_or(Ok(None), readable),
+                Err(error) => unreadable(error),
+            };
+            if let Some((etag, record)) = loaded? {
+                (expected, standing) = (Some(etag), Some(record));
+            }
         }
         let start = self.clock.monotonic();
         loop {
@@ -489,7 +482,7 @@ impl Driver {
             let conflict = match self.swap(entry, &swap).await {
                 Ok(Exchange::Conflict(Some(stored))) if stored.etag == swap.new.etag => None,
                 Ok(Exchange::Swapped) => None,
-                Ok(Exchange::Conflict(stored)) => Some(stored.map(readable)),
+                Ok(Exchange::Conflict(stored)) => Some(stored.map_or(Ok(None), readable)?),
                 Err(error) => Some(unreadable(error)?),
             };
             match conflict {
@@ -534,16 +527,16 @@ fn seen(stored: Stored) -> Result<Seen, StoreError> {
 }
 
 /// The record, or in place of one that is corrupt an empty one whose epoch is above all others: an application that sets
-/// tokens or forgets may write over it, and nothing else does.
-fn readable(stored: Stored) -> (Etag, Record) {
-    let over_corrupt = || Record { epoch: EPOCH_OVER_CORRUPT, ..Record::default() };
-    (stored.etag, decode(&stored.bytes).unwrap_or_else(|_| over_corrupt()))
+/// tokens or forgets may write over it, and nothing else does. What a later release wrote, or is sealed, is not corrupt.
+fn readable(stored: Stored) -> Result<Option<(Etag, Record)>, StoreError> {
+    let Stored { etag, bytes } = stored;
+    decode(&bytes).map(|record| Some((etag, record))).or_else(|error| unreadable(error.with_standing(etag)))
 }
 
 /// Likewise where the store itself found it corrupt, and knows its etag.
 fn unreadable(error: StoreError) -> Result<Option<(Etag, Record)>, StoreError> {
     match error.standing().filter(|_| error.kind() == StoreErrorKind::Corrupt) {
-        Some(etag) => Ok(Some(readable(Stored { etag, bytes: Vec::new() }))),
+        Some(etag) => Ok(Some((etag, Record { epoch: EPOCH_OVER_CORRUPT, ..Record::default() }))),
         None => Err(error),
     }
 }

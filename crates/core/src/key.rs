@@ -97,6 +97,11 @@ impl StoreKey {
         &self.0
     }
 
+    /// Whether it is of this site.
+    pub fn is_of(&self, site: &ClientId) -> bool {
+        self.0.strip_prefix(site.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The short name for logs and events.
     pub fn visitor_id(&self) -> VisitorId {
         VisitorId::of(&self.0)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::record::{Record, Standing};
 
 /// What to do once the endpoint has definitively refused every token of a visitor. A member is never replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +104,20 @@ impl Default for Policy {
     }
 }
 
+/// How long a record without tokens is kept: longer than any claim or pause in it, and there is nothing else to lose.
+const KEEP_EMPTY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Policy {
+    /// How long a store has to keep this record.
+    pub(crate) fn keep_for(&self, record: &Record) -> Duration {
+        match record.standing {
+            // A mint that is under way, or has failed.
+            Standing::Empty => KEEP_EMPTY.min(self.keep),
+            Standing::Forgotten(_) | Standing::Retired(..) => self.keep_tombstone,
+            Standing::Held(_) => self.keep,
+        }
+    }
+
     /// Whether the numbers fit together.
     ///
     /// # Errors

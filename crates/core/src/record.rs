@@ -142,8 +142,14 @@ impl Spent {
     /// The most that are kept: with Wix's four hours, about five days of renewals.
     pub const MOST: usize = 32;
 
-    fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -310,6 +316,9 @@ impl Chain {
     }
 }
 
+/// The first byte of a record that is sealed. A plain one begins with a brace.
+pub const SEALED: u8 = 1;
+
 /// The encoding's number; a reader refuses a higher one.
 const FORMAT: u32 = 1;
 
@@ -431,8 +440,14 @@ pub fn encode(record: &Record) -> Vec<u8> {
 /// The record that these bytes stand for.
 ///
 /// # Errors
-/// *Corrupt* if they are not what [`encode`] wrote, *unsupported* if a later release wrote them. The error quotes nothing.
+/// *Corrupt* if they are not what [`encode`] wrote, *unsupported* if a later release wrote them, *misconfigured* if they are sealed.
+/// The error quotes nothing.
 pub fn decode(bytes: &[u8]) -> Result<Record, StoreError> {
+    if bytes.first() == Some(&SEALED) {
+        let message =
+            "the record is sealed, and no ring of keys was given to open it with: give the one it was sealed by";
+        return Err(StoreError::new(StoreErrorKind::Misconfigured, "record", message));
+    }
     let at = |error: serde_json::Error| corrupt(format_args!("line {}, column {}", error.line(), error.column()));
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(at)?;
     let text = envelope.record.get();

@@ -16,6 +16,8 @@
 //! 8. A write reported as *unknown* may still be applied later. Repeating it with the same etag and bytes is safe: a
 //!    conflict that shows the very etag one tried to write means it was applied.
 //! 9. A store that [tells of changes](TokenStore::watch), which none must, tells of each one, whoever made it.
+//! 10. A store that [lists](TokenStore::list), which none must, shows every record that stands all the while; one that
+//!     [purges](TokenStore::purge) drops no record whose `keep` is not over.
 //!
 //! There is no delete: to forget a visitor is to swap in a tombstone.
 //!
@@ -57,6 +59,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::clock::Timestamp;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::{ClientId, StoreKey};
 
@@ -104,6 +107,9 @@ pub struct Stored {
 impl Stored {
     /// The most bytes a record may have: 64 KiB.
     pub const MAX_BYTES: usize = 64 * 1024;
+    /// The most bytes a store is handed where records are sealed, which adds a little. A store that takes no more than
+    /// [`MAX_BYTES`](Self::MAX_BYTES) refuses sealed records of almost that size, and no others.
+    pub const MAX_SEALED_BYTES: usize = Self::MAX_BYTES + 64;
 }
 
 impl fmt::Debug for Stored {
@@ -136,6 +142,44 @@ pub enum Change {
         /// Its new version.
         etag: Etag,
     },
+}
+
+/// Where the next page of a store's keys begins. Only the store that made it understands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// A store's own mark.
+    pub fn new(mark: impl Into<String>) -> Self {
+        Self(mark.into())
+    }
+
+    /// The mark.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Some of a store's keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The keys: about as many as were asked for, in no order, possibly none, one or the other a second time.
+    pub keys: Vec<StoreKey>,
+    /// Where the next page begins; `None` if this was the last.
+    pub next: Option<Cursor>,
+}
+
+/// What a store dropped of some of its records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// How many records were looked at.
+    pub looked_at: u64,
+    /// How many of them were dropped.
+    pub dropped: u64,
+    /// How many could not be read, and were left as they are.
+    pub unreadable: u64,
+    /// Where the rest begins; `None` if there is no more.
+    pub next: Option<Cursor>,
 }
 
 /// Whom a store tells of changes.
@@ -218,6 +262,32 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         self.reserve(key, bytes).await
     }
 
+    /// Some of the keys there are, of this site or of all, from where an earlier page ended. About `most` of them.
+    ///
+    /// Whoever goes from page to page meets each record that was there from the first to the last, and perhaps others. The default
+    /// cannot do that.
+    ///
+    /// # Errors
+    /// A [`StoreError`] within the store's deadline; of the kind *unsupported* if it cannot list its keys.
+    async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let _ = (site, from, most);
+        Err(StoreError::new(StoreErrorKind::Unsupported, "token", "this store does not list its keys"))
+    }
+
+    /// Looks at about `most` records, from where an earlier call ended, and drops those whose `keep` was over at this moment. A
+    /// record that is replaced meanwhile stays. Ask [`housekeeping::purge`](crate::housekeeping::purge) instead, which sees to
+    /// it that the moment can be believed.
+    ///
+    /// A store that drops records by itself need not; the default does not.
+    ///
+    /// # Errors
+    /// A [`StoreError`] within the store's deadline; of the kind *unsupported* if there is nothing to be done by anybody.
+    async fn purge(&self, moment: Timestamp, from: Option<&Cursor>, most: usize) -> Result<Purged, StoreError> {
+        let _ = (moment, from, most);
+        let message = "this store drops no records at anybody's word";
+        Err(StoreError::new(StoreErrorKind::Unsupported, "token", message))
+    }
+
     /// What of the store's own set-up puts visitors at risk, though it works: each in a sentence that says what to do. Tells what
     /// is known, and asks nobody. The default knows of nothing.
     fn warnings(&self) -> Vec<String> {
@@ -253,6 +323,19 @@ macro_rules! forward {
 
             async fn health(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
                 (**self).health(key, bytes).await
+            }
+
+            async fn list(
+                &self,
+                site: Option<&ClientId>,
+                from: Option<&Cursor>,
+                most: usize,
+            ) -> Result<Page, StoreError> {
+                (**self).list(site, from, most).await
+            }
+
+            async fn purge(&self, moment: Timestamp, from: Option<&Cursor>, most: usize) -> Result<Purged, StoreError> {
+                (**self).purge(moment, from, most).await
             }
 
             fn warnings(&self) -> Vec<String> {
