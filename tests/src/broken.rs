@@ -1,6 +1,6 @@
 //! A store that holds the contract, and the same with one fault at a time: what the conformance suite must catch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::task::yield_now;
 use wix_visitor_core::{
-    Change, Changes, ClientId, Clock, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore,
-    async_trait,
+    Change, Changes, ClientId, Clock, Cursor, Etag, Exchange, Page, Purged, StoreError, StoreErrorKind, StoreKey,
+    Stored, Timestamp, TokenStore, async_trait,
 };
 use wix_visitor_testkit::conformance::{Damage, StoreFixture};
 
@@ -49,6 +49,10 @@ pub enum Fault {
     HidesTheRecordFromItsWriter,
     ListensInVain,
     TellsOfEverySite,
+    ListsTheFirstPageAlone,
+    ListsEverySite,
+    PurgesWhatIsNotOver,
+    PurgesWhatItCannotRead,
 }
 
 /// The records of a [`BrokenStore`], and its surroundings.
@@ -90,6 +94,16 @@ impl BrokenPlace {
         Self { fault, clock: StepClock::default(), inner: Arc::default(), told: broadcast::Sender::new(1024) }
     }
 
+    /// The clock of its stores.
+    pub fn clock(&self) -> StepClock {
+        self.clock.clone()
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.lock().records.len()
+    }
+
     fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
@@ -126,13 +140,13 @@ impl BrokenPlace {
         let now = self.clock.monotonic();
         match inner.records.get(name) {
             None => Ok(None),
+            Some(entry) if entry.damaged && self.has(Fault::TakesDamageForAbsence) => Ok(None),
+            Some(entry) if entry.damaged => Err(self.error(StoreErrorKind::Corrupt, &entry.stored.bytes)),
             // It drops what it may, at the first chance.
             Some(entry) if entry.keep_until < now => {
                 inner.records.remove(name);
                 Ok(None)
             }
-            Some(entry) if entry.damaged && self.has(Fault::TakesDamageForAbsence) => Ok(None),
-            Some(entry) if entry.damaged => Err(self.error(StoreErrorKind::Corrupt, &entry.stored.bytes)),
             Some(entry) => Ok(Some(entry.stored.clone())),
         }
     }
@@ -196,6 +210,32 @@ impl BrokenPlace {
 
 #[async_trait]
 impl TokenStore for BrokenStore {
+    async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let Self(place) = self;
+        let site = site.filter(|_| !place.has(Fault::ListsEverySite));
+        let keys = place.lock().records.keys().filter_map(|name| StoreKey::parse(name).ok()).collect::<BTreeSet<_>>();
+        let mut keys = keys.into_iter().filter(|key| from.is_none_or(|from| key.as_str() > from.as_str()));
+        let page: Vec<_> = keys.by_ref().take(most).collect();
+        let last = page.last().filter(|_| keys.next().is_some() && !place.has(Fault::ListsTheFirstPageAlone));
+        let next = last.map(|key| Cursor::new(key.as_str()));
+        let of_site = |key: &StoreKey| site.is_none_or(|site| key.is_of(site));
+        Ok(Page { keys: page.into_iter().filter(of_site).collect(), next })
+    }
+
+    async fn purge(&self, moment: Timestamp, _: Option<&Cursor>, _: usize) -> Result<Purged, StoreError> {
+        let Self(place) = self;
+        let (mut purged, mut inner) = (Purged::default(), place.lock());
+        inner.records.retain(|_, entry| {
+            purged.looked_at += 1;
+            let over = StepClock::BEGIN + entry.keep_until < moment || place.has(Fault::PurgesWhatIsNotOver);
+            let unreadable = over && entry.damaged && !place.has(Fault::PurgesWhatItCannotRead);
+            purged.unreadable += u64::from(unreadable);
+            purged.dropped += u64::from(over && !unreadable);
+            !over || unreadable
+        });
+        Ok(purged)
+    }
+
     async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
         let Self(place) = self;
         let mut told = place.told.subscribe();
@@ -350,5 +390,9 @@ impl StoreFixture for BrokenPlace {
     async fn pass(&self, time: Duration) -> bool {
         self.clock.pass(time);
         true
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.wall()
     }
 }

@@ -44,7 +44,7 @@ impl Instance {
 
     /// The first instance, on this store.
     pub fn with_store(store: impl TokenStore, rotation: Rotation, policy: Policy) -> Self {
-        let shared: Arc<dyn TokenStore> = Arc::new(store);
+        let shared = crate::sealing::as_asked(store);
         Self::on(shared, FakeEndpoint::new(rotation), TestClock::default(), policy, secret_key("visitor").into())
     }
 
@@ -69,6 +69,13 @@ impl Instance {
     #[must_use]
     pub fn another(&self) -> Self {
         self.another_with(self.clock.clone())
+    }
+
+    /// Another instance, whose handle on the store is this one.
+    #[must_use]
+    pub fn another_on(&self, store: impl TokenStore) -> Self {
+        let policy = self.visitors.policy().clone();
+        Self::on(Arc::new(store), self.endpoint.clone(), self.clock.clone(), policy, Arc::clone(&self.key))
     }
 
     /// Another instance, on a machine with this clock.

@@ -19,6 +19,7 @@ pub mod port;
 pub mod process;
 #[cfg(all(feature = "redis", unix))]
 pub mod redis;
+pub mod sealing;
 pub mod spans;
 pub mod step_clock;
 #[cfg(all(any(feature = "browser", feature = "load"), unix))]

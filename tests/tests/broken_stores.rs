@@ -78,6 +78,12 @@ caught! {
     a_change_by_any_handle_is_told_to_all_who_listen:
         a_store_that_listens_in_vain_is_caught ListensInVain,
         a_store_that_tells_of_every_site_is_caught TellsOfEverySite;
+    every_record_that_stands_is_listed:
+        a_list_that_ends_too_early_is_caught ListsTheFirstPageAlone,
+        a_list_of_every_site_is_caught ListsEverySite;
+    a_purge_drops_what_is_over_and_nothing_else:
+        a_purge_of_what_is_not_over_is_caught PurgesWhatIsNotOver,
+        a_purge_of_what_cannot_be_read_is_caught PurgesWhatItCannotRead;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use wix_visitor_core::{Changes, ClientId, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore};
+use wix_visitor_core::{
+    Changes, ClientId, Cursor, Etag, Exchange, Page, Purged, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp,
+    TokenStore,
+};
 
 /// What happens to a store operation.
 #[derive(Clone, Debug)]
@@ -33,6 +36,10 @@ pub enum StoreOperation {
     Load,
     /// A compare-and-exchange.
     Swap,
+    /// A page of keys.
+    List,
+    /// A purge of some records.
+    Purge,
 }
 
 type Hook = Arc<dyn Fn(StoreOperation, usize) -> Option<StoreFault> + Send + Sync>;
@@ -46,11 +53,11 @@ pub struct FaultyStore {
 
 #[derive(Default)]
 struct Shared {
-    plans: Mutex<(VecDeque<StoreFault>, VecDeque<StoreFault>)>,
+    /// For each operation.
+    plans: Mutex<[VecDeque<StoreFault>; 4]>,
+    counts: [AtomicUsize; 4],
     reserves: Mutex<VecDeque<StoreFault>>,
     hook: Mutex<Option<Hook>>,
-    loads: AtomicUsize,
-    swaps: AtomicUsize,
     gate: Mutex<Gate>,
     changed: Notify,
 }
@@ -80,12 +87,12 @@ impl FaultyStore {
 
     /// The next load.
     pub fn plan_load(&self, fault: StoreFault) {
-        lock(&self.shared.plans).0.push_back(fault);
+        lock(&self.shared.plans)[StoreOperation::Load as usize].push_back(fault);
     }
 
     /// The next swap.
     pub fn plan_swap(&self, fault: StoreFault) {
-        lock(&self.shared.plans).1.push_back(fault);
+        lock(&self.shared.plans)[StoreOperation::Swap as usize].push_back(fault);
     }
 
     /// The next question whether there is room.
@@ -134,12 +141,12 @@ impl FaultyStore {
 
     /// How many loads were asked for.
     pub fn loads(&self) -> usize {
-        self.shared.loads.load(Ordering::SeqCst)
+        self.shared.counts[StoreOperation::Load as usize].load(Ordering::SeqCst)
     }
 
     /// How many swaps were asked for.
     pub fn swaps(&self) -> usize {
-        self.shared.swaps.load(Ordering::SeqCst)
+        self.shared.counts[StoreOperation::Swap as usize].load(Ordering::SeqCst)
     }
 
     async fn pass(&self) {
@@ -164,18 +171,8 @@ impl FaultyStore {
     }
 
     fn fault(&self, operation: StoreOperation) -> Option<StoreFault> {
-        let counter = match operation {
-            StoreOperation::Load => &self.shared.loads,
-            StoreOperation::Swap => &self.shared.swaps,
-        };
-        let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
-        let planned = {
-            let mut plans = lock(&self.shared.plans);
-            match operation {
-                StoreOperation::Load => plans.0.pop_front(),
-                StoreOperation::Swap => plans.1.pop_front(),
-            }
-        };
+        let number = self.shared.counts[operation as usize].fetch_add(1, Ordering::SeqCst) + 1;
+        let planned = lock(&self.shared.plans)[operation as usize].pop_front();
         let hook = lock(&self.shared.hook).clone();
         planned.or_else(|| hook.and_then(|hook| hook(operation, number)))
     }
@@ -242,6 +239,24 @@ impl TokenStore for FaultyStore {
 
     async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
         self.inner.watch(site, changes).await
+    }
+
+    async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let fault = self.fault(StoreOperation::List);
+        self.pass().await;
+        if suffer(fault).await? {
+            return Err(failure(StoreErrorKind::Unavailable));
+        }
+        self.inner.list(site, from, most).await
+    }
+
+    async fn purge(&self, moment: Timestamp, from: Option<&Cursor>, most: usize) -> Result<Purged, StoreError> {
+        let fault = self.fault(StoreOperation::Purge);
+        self.pass().await;
+        if suffer(fault).await? {
+            return Err(failure(StoreErrorKind::Unavailable));
+        }
+        self.inner.purge(moment, from, most).await
     }
 
     async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use wix_visitor_core::{StoreError, StoreKey, TokenStore, async_trait};
+use wix_visitor_core::{Clock, StoreError, StoreKey, Timestamp, TokenStore, async_trait};
 use wix_visitor_file::FileOptions;
 use wix_visitor_testkit::conformance::{Damage, StoreFixture};
 use wix_visitor_tests::step_clock::StepClock;
@@ -100,6 +100,10 @@ impl StoreFixture for Files {
     async fn pass(&self, time: Duration) -> bool {
         self.clock.pass(time);
         true
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.wall()
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use wix_visitor_core::TokenStore;
+use wix_visitor_tests::sealing;
 
 /// How a store is handed over.
 #[derive(Clone, Copy)]
@@ -18,11 +19,13 @@ enum As {
     Value,
     Boxed,
     Shared,
+    Sealed,
 }
 
 impl As {
     fn wrap(self, store: impl TokenStore) -> Arc<dyn TokenStore> {
         match self {
+            Self::Sealed => sealing::sealed(store),
             Self::Value => Arc::new(store),
             Self::Boxed => Arc::new(Box::new(store) as Box<dyn TokenStore>),
             Self::Shared => Arc::new(Arc::new(store) as Arc<dyn TokenStore>),
@@ -51,9 +54,11 @@ macro_rules! shows_everything {
     ($fixture:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn every_promise_is_put_to_the_test() {
-            let report = wix_visitor_testkit::conformance::all(&$fixture::new(As::Value)).await;
-            assert!(report.holds(), "{report}");
-            assert_eq!(report.not_shown(), ["a_change_by_any_handle_is_told_to_all_who_listen"], "{report}");
+            for handed in [As::Value, As::Sealed] {
+                let report = wix_visitor_testkit::conformance::all(&$fixture::new(handed)).await;
+                assert!(report.holds(), "{report}");
+                assert_eq!(report.not_shown(), ["a_change_by_any_handle_is_told_to_all_who_listen"], "{report}");
+            }
         }
     };
 }

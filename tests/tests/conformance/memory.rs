@@ -46,6 +46,7 @@ async fn what_memory_cannot_show_is_known() {
         "an_error_shows_nothing_of_the_record",
         "an_outage_is_an_error_within_the_deadline",
         "a_change_by_any_handle_is_told_to_all_who_listen",
+        "a_purge_drops_what_is_over_and_nothing_else",
     ];
     assert_eq!(report.not_shown(), not_shown, "memory survives nothing, and nothing can happen to it");
 }

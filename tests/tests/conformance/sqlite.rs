@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use wix_visitor_core::{StoreError, StoreKey, TokenStore, async_trait};
+use wix_visitor_core::{Clock, StoreError, StoreKey, Timestamp, TokenStore, async_trait};
 use wix_visitor_sqlite::SqliteOptions;
 use wix_visitor_testkit::conformance::{Damage, StoreFixture};
 use wix_visitor_tests::step_clock::StepClock;
@@ -89,6 +89,10 @@ impl StoreFixture for Sqlite {
     async fn pass(&self, time: Duration) -> bool {
         self.clock.pass(time);
         true
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.wall()
     }
 }
 

@@ -7,7 +7,7 @@ use wix_visitor_core::{StoreError, StoreKey, TokenStore, async_trait};
 use wix_visitor_redis::{RedisOptions, RedisStore};
 use wix_visitor_testkit::conformance::{Damage, StoreFixture};
 use wix_visitor_tests::redis::{Cluster, SentinelGroup, Server, until};
-use wix_visitor_tests::trace;
+use wix_visitor_tests::{sealing, trace};
 
 /// What the store's own prefix is unless set.
 const PREFIX: &str = "wix-visitor:";
@@ -18,6 +18,7 @@ pub(crate) enum As {
     Value,
     Boxed,
     Shared,
+    Sealed,
 }
 
 /// What the records are on.
@@ -100,6 +101,7 @@ impl StoreFixture for Redis {
         Ok(match self.handed {
             As::Value => Arc::new(store),
             As::Boxed => Arc::new(Box::new(store) as Box<dyn TokenStore>),
+            As::Sealed => sealing::sealed(store),
             As::Shared => Arc::new(Arc::new(store) as Arc<dyn TokenStore>),
         })
     }

@@ -84,7 +84,7 @@ impl Directory {
     }
 
     /// Whether the path still leads to what was opened: a directory that was removed is not begun anew.
-    fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         BACKEND.check_same(&self.path.join(marker::NAME), self.marker, &self.path)
     }
 
@@ -134,7 +134,7 @@ impl Directory {
         Lock::take(shard, until)
     }
 
-    fn save(&self, directory: &Path) -> Result<(), StoreError> {
+    pub(crate) fn save(&self, directory: &Path) -> Result<(), StoreError> {
         if !self.synced {
             return Ok(());
         }

@@ -8,6 +8,7 @@ mod marker;
 mod record;
 mod shard;
 mod store;
+mod tour;
 
 pub use config::FileOptions;
 pub use store::FileStore;

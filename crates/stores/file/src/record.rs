@@ -22,7 +22,7 @@ use crate::error::BACKEND;
 const VERSION: u32 = 1;
 
 /// More than any file of a record has.
-pub(crate) const MAX_BYTES: usize = file_bytes(Stored::MAX_BYTES);
+pub(crate) const MAX_BYTES: usize = file_bytes(Stored::MAX_SEALED_BYTES);
 
 /// At most so many bytes does the file of a record of this many have.
 pub(crate) const fn file_bytes(record: usize) -> usize {
@@ -81,6 +81,20 @@ fn write(
 /// # Errors
 /// Of the kind *corrupt*, with an etag that names this very content, if it is not what was written.
 pub(crate) fn read(key: &StoreKey, file: &[u8]) -> Result<Stored, StoreError> {
+    let content = content(key, file)?;
+    let etag = u128::from_str_radix(&content.etag, 16).ok();
+    let bytes = match (content.record, content.base64) {
+        (Some(record), None) => Some(record.get().as_bytes().to_vec()),
+        (None, Some(base64)) => STANDARD.decode(base64).ok(),
+        _ => None,
+    };
+    match etag.zip(bytes) {
+        Some((etag, bytes)) => Ok(Stored { etag: Etag::from_bits(etag), bytes }),
+        None => Err(damaged(key, file, "is not a record")),
+    }
+}
+
+fn content<'a>(key: &StoreKey, file: &'a [u8]) -> Result<Content<'a>, StoreError> {
     if !is_whole(key, file) {
         return Err(damaged(key, file, "does not match its checksum"));
     }
@@ -95,16 +109,15 @@ pub(crate) fn read(key: &StoreKey, file: &[u8]) -> Result<Stored, StoreError> {
             ),
         ));
     }
-    let etag = u128::from_str_radix(&content.etag, 16).ok();
-    let bytes = match (content.record, content.base64) {
-        (Some(record), None) => Some(record.get().as_bytes().to_vec()),
-        (None, Some(base64)) => STANDARD.decode(base64).ok(),
-        _ => None,
-    };
-    match etag.zip(bytes) {
-        Some((etag, bytes)) => Ok(Stored { etag: Etag::from_bits(etag), bytes }),
-        None => Err(damaged(key, file, "is not a record")),
-    }
+    Ok(content)
+}
+
+/// Until when the record in a file is to be kept: milliseconds since 1970.
+///
+/// # Errors
+/// Likewise.
+pub(crate) fn keep_until(key: &StoreKey, file: &[u8]) -> Result<i64, StoreError> {
+    content(key, file).map(|content| content.keep_until)
 }
 
 fn is_whole(key: &StoreKey, file: &[u8]) -> bool {

@@ -40,6 +40,12 @@ impl Places {
         Self { record: directory.join(record), staged: directory.join(staged), directory }
     }
 
+    /// Whose record a file of this name is, if it is one.
+    pub(crate) fn key_of(name: &str) -> Option<StoreKey> {
+        let key = name.strip_prefix("v-")?.strip_suffix(".json")?;
+        StoreKey::parse(&key.replace('_', "/")).ok()
+    }
+
     /// What is in the file, cut where it is longer than any can be; `None` if there is no file.
     pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let path = &self.record;
@@ -139,8 +145,7 @@ mod tests {
         for key in ["0", "/", "-", "//-", "con", "nul", "com1", "site/1", "lock", "turn", &longest] {
             let places = Places::of(Path::new("root"), &StoreKey::parse(key).unwrap());
             let name = places.record.file_name().unwrap().to_str().unwrap();
-            let back = name.strip_prefix("v-").unwrap().strip_suffix(".json").unwrap().replace('_', "/");
-            assert_eq!(back, key);
+            assert_eq!(Places::key_of(name).unwrap().as_str(), key);
             assert!(name.len() <= 255 && places.record.parent() == Some(&places.directory));
             let shard = places.directory.file_name().unwrap().to_str().unwrap();
             assert!(shard.len() == 3 && shard.bytes().all(|digit| digit.is_ascii_hexdigit()));

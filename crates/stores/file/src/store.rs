@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 use tokio::time::timeout;
-use wix_visitor_core::{Clock, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore, async_trait};
+use wix_visitor_core::{
+    ClientId, Clock, Cursor, Etag, Exchange, Page, Purged, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp,
+    TokenStore, async_trait,
+};
 use wix_visitor_local::Fate;
 
 use crate::config::FileOptions;
@@ -110,7 +113,14 @@ impl FileStore {
             let turn = self.turn(key).await;
             self.work(&inner.writers, Some(turn), move |inner| work(inner, &its_key, until)).await
         };
-        let answer = timeout(inner.timeout, work).await.map_err(|_| not_in_time())?;
+        self.within_the_timeout(work).await
+    }
+
+    async fn within_the_timeout<T>(
+        &self,
+        work: impl Future<Output = Option<Result<T, StoreError>>>,
+    ) -> Result<T, StoreError> {
+        let answer = timeout(self.0.timeout, work).await.map_err(|_| not_in_time())?;
         answer.unwrap_or_else(|| Err(stopped()))
     }
 }
@@ -119,11 +129,8 @@ impl FileStore {
 impl TokenStore for FileStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         check_runtime()?;
-        let inner = &*self.0;
         let key = key.clone();
-        let work = self.work(&inner.readers, None, move |inner| inner.directory.load(&key));
-        let answer = timeout(inner.timeout, work).await.map_err(|_| not_in_time())?;
-        answer.unwrap_or_else(|| Err(stopped()))
+        self.within_the_timeout(self.work(&self.0.readers, None, move |inner| inner.directory.load(&key))).await
     }
 
     async fn compare_exchange(
@@ -165,6 +172,22 @@ impl TokenStore for FileStore {
     /// Writes as much as that beside the records, and takes it away again.
     async fn health(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
         self.in_turn(key, move |inner, key, until| inner.directory.health(key, bytes, until)).await
+    }
+
+    async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        check_runtime()?;
+        let until = Instant::now() + self.0.timeout;
+        let (site, from) = (site.cloned(), from.cloned());
+        let work = move |inner: &Inner| inner.directory.list(site.as_ref(), from.as_ref(), most, until);
+        self.within_the_timeout(self.work(&self.0.readers, None, work)).await
+    }
+
+    async fn purge(&self, moment: Timestamp, from: Option<&Cursor>, most: usize) -> Result<Purged, StoreError> {
+        check_runtime()?;
+        let until = Instant::now() + self.0.timeout;
+        let from = from.cloned();
+        let work = move |inner: &Inner| inner.directory.purge(moment.as_millis(), from.as_ref(), most, until);
+        self.within_the_timeout(self.work(&self.0.writers, None, work)).await
     }
 }
 

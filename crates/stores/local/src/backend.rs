@@ -64,7 +64,7 @@ impl Backend {
     /// Of the kind *unsupported*.
     pub fn check_size(self, new: &Stored) -> Result<(), StoreError> {
         let size = new.bytes.len();
-        if size <= Stored::MAX_BYTES {
+        if size <= Stored::MAX_SEALED_BYTES {
             return Ok(());
         }
         let message = format!("a record of {size} bytes is larger than the {} a store keeps", Stored::MAX_BYTES);

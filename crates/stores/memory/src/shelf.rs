@@ -26,6 +26,10 @@ impl Shelf {
         self.records.len()
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &StoreKey> {
+        self.records.keys()
+    }
+
     pub(crate) fn load(&self, key: &StoreKey) -> Option<Stored> {
         self.records.get(key).map(|entry| entry.stored.clone())
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use wix_visitor_core::{
-    Clock, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, SystemClock, TokenStore, async_trait,
+    ClientId, Clock, Cursor, Etag, Exchange, Page, Purged, StoreError, StoreErrorKind, StoreKey, Stored, SystemClock,
+    Timestamp, TokenStore, async_trait,
 };
 
 use crate::shelf::Shelf;
@@ -79,7 +80,7 @@ impl TokenStore for MemoryStore {
         new: &Stored,
         keep: Duration,
     ) -> Result<Exchange, StoreError> {
-        if new.bytes.len() > Stored::MAX_BYTES {
+        if new.bytes.len() > Stored::MAX_SEALED_BYTES {
             return Err(StoreError::new(
                 StoreErrorKind::Unsupported,
                 "memory",
@@ -88,6 +89,22 @@ impl TokenStore for MemoryStore {
         }
         let now = self.0.clock.monotonic();
         Ok(self.shelf(key).exchange(now, key, expected, new, keep))
+    }
+
+    /// A page is a part of all records, however many are in it.
+    async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, _most: usize) -> Result<Page, StoreError> {
+        let at = from.map_or(Some(0), |from| from.as_str().parse::<usize>().ok());
+        let Some((at, shard)) = at.and_then(|at| Some((at, self.0.shards.get(at)?))) else {
+            return Err(StoreError::new(StoreErrorKind::Unsupported, "memory", "this cursor is not of this store"));
+        };
+        let ours = |key: &&StoreKey| site.is_none_or(|site| key.is_of(site));
+        let keys = lock(shard).keys().filter(ours).cloned().collect();
+        Ok(Page { keys, next: (at + 1 < SHARDS).then(|| Cursor::new((at + 1).to_string())) })
+    }
+
+    async fn purge(&self, _moment: Timestamp, _from: Option<&Cursor>, _most: usize) -> Result<Purged, StoreError> {
+        let message = "there is nothing to purge: this store drops what is over by itself";
+        Err(StoreError::new(StoreErrorKind::Unsupported, "memory", message))
     }
 }
 

@@ -9,15 +9,16 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{Cmd, ErrorKind, ProtocolVersion, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::broadcast::Receiver;
 use wix_visitor_core::StoreError;
 
 use crate::ears::{Ears, Heard};
 use crate::error::not_connected;
+use crate::listing::parts_of_a_cluster;
 use crate::server::{Address, Manner};
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, Part, Wire};
 
 struct Cluster {
     connection: ClusterConnection,
@@ -125,6 +126,22 @@ impl Wire for Cluster {
                 Value::Map(answers) => Ok(answers.into_iter().map(|(_, answer)| answer).collect()),
                 other => Ok(vec![other]),
             }
+        })
+    }
+
+    fn parts(&self) -> Option<Answer<'_, Vec<Part>>> {
+        Some(Box::pin(async {
+            let slots = self.ask(redis::cmd("CLUSTER").arg("SLOTS")).await?;
+            let nonsense = || RedisError::from((ErrorKind::UnexpectedReturnType, "CLUSTER SLOTS"));
+            parts_of_a_cluster(&slots).ok_or_else(nonsense)
+        }))
+    }
+
+    fn ask_part<'a>(&'a self, part: &'a Part, command: &'a Cmd) -> Answer<'a> {
+        let mut connection = self.connection.clone();
+        Box::pin(async move {
+            let primary = SingleNodeRoutingInfo::SpecificNode(Route::new(part.slot, SlotAddr::Master));
+            connection.route_command(command.clone(), RoutingInfo::SingleNode(primary)).await?.extract_error()
         })
     }
 }

@@ -86,6 +86,24 @@ impl Failure {
         Self::new(StoreErrorKind::Misconfigured, message, false, Next::GiveUp)
     }
 
+    /// A connection that somebody else opened may lead to one server or to many.
+    pub(crate) fn cannot_list() -> Self {
+        let message = "a connection that the application opened does not list its keys: open the store by its URL";
+        Self::new(StoreErrorKind::Unsupported, message, false, Next::GiveUp)
+    }
+
+    /// Listing takes rights that nothing else needs.
+    pub(crate) fn may_not_list() -> Self {
+        let message = "the user may not list keys: grant it +scan +info (and +cluster|slots on a cluster)";
+        Self::new(StoreErrorKind::Misconfigured, message, false, Next::GiveUp)
+    }
+
+    /// Its keys are those of another server now, or about to be.
+    pub(crate) fn became_a_replica() -> Self {
+        let message = "the server has become a replica";
+        Self::new(StoreErrorKind::Unavailable, message, false, Next::Reconnect)
+    }
+
     /// Whether the server does not know the command.
     pub(crate) fn is_unknown_command(&self) -> bool {
         self.message == LACKS

@@ -6,6 +6,7 @@ mod config;
 mod ears;
 mod error;
 mod link;
+mod listing;
 mod pace;
 mod replicas;
 mod sentinel;

@@ -18,7 +18,7 @@ use wix_visitor_core::{Secret, StoreError};
 use crate::ears::{Ears, Heard};
 use crate::error::{Failure, misconfigured, not_connected, unavailable};
 use crate::tls::Tls;
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, Part, Wire};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -306,6 +306,10 @@ impl Wire for Server {
             connection.subscribe(&channels).await?;
             Ok(heard)
         }))
+    }
+
+    fn parts(&self) -> Option<Answer<'_, Vec<Part>>> {
+        Some(Box::pin(async { Ok(vec![Part { slot: 0, name: String::new() }]) }))
     }
 
     fn is_to_one_server(&self) -> bool {

@@ -9,13 +9,15 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 use wix_visitor_core::{
-    Changes, ClientId, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore, async_trait,
+    Changes, ClientId, Cursor, Etag, Exchange, Page, Purged, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp,
+    TokenStore, async_trait,
 };
 
 use crate::checkup;
 use crate::config::{Place, RedisOptions};
 use crate::error::{Failure, Next, error, misconfigured};
 use crate::link::{Link, Live};
+use crate::listing;
 use crate::pace::Pace;
 use crate::replicas::{Lane, Replicas};
 use crate::swap::{self, Answered, Swap};
@@ -120,7 +122,7 @@ impl TokenStore for RedisStore {
         keep: Duration,
     ) -> Result<Exchange, StoreError> {
         let inner = &*self.0;
-        if new.bytes.len() > Stored::MAX_BYTES {
+        if new.bytes.len() > Stored::MAX_SEALED_BYTES {
             let size = new.bytes.len();
             let message = format!("a record of {size} bytes is larger than the {} a store keeps", Stored::MAX_BYTES);
             return Err(error(StoreErrorKind::Unsupported, message));
@@ -150,6 +152,24 @@ impl TokenStore for RedisStore {
                 }
             }
         }
+    }
+
+    async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let inner = &*self.0;
+        let mut tries = Tries::begin(inner.timeout)?;
+        loop {
+            let live = inner.link.get(tries.until).await?;
+            let page = listing::page(&*live.wire, &inner.prefix, site, from, most);
+            match timeout_at(tries.until, page).await.unwrap_or_else(|_| Err(Failure::silence())) {
+                Ok(page) => return Ok(page),
+                Err(failure) => tries.next(&inner.link, &live, failure).await?,
+            }
+        }
+    }
+
+    async fn purge(&self, _moment: Timestamp, _from: Option<&Cursor>, _most: usize) -> Result<Purged, StoreError> {
+        let message = "there is nothing to purge: Redis drops what is over by itself";
+        Err(error(StoreErrorKind::Unsupported, message))
     }
 
     /// Writes what stands at the key once more; where nothing does, something that expires in the same moment.

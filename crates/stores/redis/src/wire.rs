@@ -11,6 +11,15 @@ use crate::ears::Heard;
 
 pub(crate) type Answer<'a, T = Value> = Pin<Box<dyn Future<Output = RedisResult<T>> + Send + 'a>>;
 
+/// A server that has some of the keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// One of its slots, where there are any.
+    pub(crate) slot: u16,
+    /// What it is called, and which keys it has.
+    pub(crate) name: String,
+}
+
 /// Many may ask at once; who stops waiting harms nobody.
 pub(crate) trait Wire: Send + Sync + 'static {
     fn ask<'a>(&'a self, command: &'a Cmd) -> Answer<'a>;
@@ -18,6 +27,17 @@ pub(crate) trait Wire: Send + Sync + 'static {
     /// Asks each server that holds records.
     fn ask_each<'a>(&'a self, command: &'a Cmd) -> Answer<'a, Vec<Value>> {
         Box::pin(async move { Ok(vec![self.ask(command).await?]) })
+    }
+
+    /// The servers that have keys, in an order; `None` on a connection of which that is not known.
+    fn parts(&self) -> Option<Answer<'_, Vec<Part>>> {
+        None
+    }
+
+    /// Asks one of them.
+    fn ask_part<'a>(&'a self, part: &'a Part, command: &'a Cmd) -> Answer<'a> {
+        let _ = part;
+        self.ask(command)
     }
 
     /// Hears what is published on these channels from now on; `None` on a connection that cannot.

@@ -4,19 +4,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
-use wix_visitor_core::{StoreError, StoreKey, Stored};
+use wix_visitor_core::{Page, StoreError, StoreKey, Stored};
 
 use crate::database::Database;
+use crate::row;
 use crate::writer::{BATCH, not_in_time};
 
 /// How many there are.
 pub(crate) const READERS: usize = 2;
 
-/// A load on its way.
+/// A question on its way.
 pub(crate) struct Read {
-    pub(crate) key: StoreKey,
     pub(crate) deadline: Instant,
-    pub(crate) answer: oneshot::Sender<Result<Option<Stored>, StoreError>>,
+    pub(crate) question: Question,
+}
+
+/// What is asked.
+pub(crate) enum Question {
+    /// For a record.
+    Load(StoreKey, oneshot::Sender<Result<Option<Stored>, StoreError>>),
+    /// For keys.
+    List(Range, oneshot::Sender<Result<Page, StoreError>>),
+}
+
+/// Some keys, in their order.
+#[derive(Clone, Debug)]
+pub(crate) struct Range {
+    /// They come after this.
+    pub(crate) after: String,
+    /// And before this.
+    pub(crate) before: String,
+    /// So many of them at most.
+    pub(crate) most: usize,
 }
 
 /// Whoever waits for work holds the queue; whoever has some leaves it to the other.
@@ -37,19 +56,31 @@ pub(crate) fn run(db: &Database, queue: &Queue) {
 fn serve(db: &Database, batch: &mut Vec<Read>) {
     // One transaction for all: it begins after the last of them was asked for, so none sees less than it should.
     let together = batch.len() > 1 && db.run("BEGIN").is_ok();
-    for read in batch.drain(..).filter(|read| !read.answer.is_closed()) {
-        let answer = load(db, &read);
-        let _ = read.answer.send(answer);
+    for Read { deadline, question } in batch.drain(..) {
+        match question {
+            Question::Load(key, answer) => ask(db, deadline, answer, || db.select(&key)),
+            Question::List(range, answer) => ask(db, deadline, answer, || row::list(db.connection(), &range)),
+        }
     }
     if together && db.run("COMMIT").is_err() {
         db.roll_back();
     }
 }
 
-fn load(db: &Database, read: &Read) -> Result<Option<Stored>, StoreError> {
-    if Instant::now() >= read.deadline {
-        return Err(not_in_time());
+/// Answers, if there is still somebody to be answered, in time.
+fn ask<T>(
+    db: &Database,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+    look: impl FnOnce() -> rusqlite::Result<Result<T, StoreError>>,
+) {
+    if answer.is_closed() {
+        return;
     }
-    db.until(read.deadline)?;
-    db.select(&read.key).map_err(|e| db.fail(e))?
+    let found = if Instant::now() >= deadline {
+        Err(not_in_time())
+    } else {
+        db.until(deadline).and_then(|_| look().map_err(|e| db.fail(e))?)
+    };
+    let _ = answer.send(found);
 }

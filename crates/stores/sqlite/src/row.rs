@@ -5,9 +5,10 @@
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Row, params};
-use wix_visitor_core::{Etag, StoreError, StoreErrorKind, StoreKey, Stored};
+use wix_visitor_core::{Cursor, Etag, Page, Purged, StoreError, StoreErrorKind, StoreKey, Stored};
 
 use crate::error::BACKEND;
+use crate::reader::Range;
 
 /// The columns [`read`] needs, in its order.
 pub(crate) const SELECT: &str = "SELECT etag, bytes, keep_until, crc FROM records WHERE key = ?1";
@@ -17,6 +18,10 @@ pub(crate) const INSERT: &str =
 /// The etag alone is compared, so that whoever knows it can replace a record whose bytes were damaged.
 pub(crate) const UPDATE: &str =
     "UPDATE records SET etag = ?2, bytes = ?3, keep_until = ?4, crc = ?5 WHERE key = ?1 AND etag = ?6";
+
+const LIST: &str = "SELECT key, key_crc FROM records WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3";
+const PAGE: &str = "SELECT key, keep_until FROM records WHERE key > ?1 ORDER BY key LIMIT ?2";
+const DELETE: &str = "DELETE FROM records WHERE key = ?1";
 
 const NEIGHBOURS: &str = "
     SELECT * FROM (SELECT key, key_crc FROM records WHERE key < ?1 ORDER BY key DESC LIMIT 1)
@@ -70,6 +75,64 @@ pub(crate) fn check_absence(key: &StoreKey, db: &rusqlite::Connection) -> rusqli
         }
     }
     Ok(Ok(()))
+}
+
+/// Some of the keys. One that is damaged is nobody's, and passed over with a word in the log.
+pub(crate) fn list(db: &rusqlite::Connection, range: &Range) -> rusqlite::Result<Result<Page, StoreError>> {
+    let mut list = db.prepare_cached(LIST)?;
+    let mut rows = list.query(params![range.after, range.before, limit(range.most)])?;
+    let (mut keys, mut last, mut seen) = (Vec::new(), None, 0);
+    while let Some(row) = rows.next()? {
+        seen += 1;
+        let (key, crc) = (row.get::<_, String>(0)?, row.get_ref(1)?);
+        let whole = crc == ValueRef::Integer(i64::from(crc32fast::hash(key.as_bytes())));
+        match StoreKey::parse(&key) {
+            Ok(key) if whole => keys.push(key),
+            _ => tracing::warn!("a key in the database is damaged: its record is nobody's"),
+        }
+        last = Some(key);
+    }
+    let next = last.filter(|_| seen >= limit(range.most)).map(Cursor::new);
+    Ok(Ok(Page { keys, next }))
+}
+
+/// Drops those of some records that were to be kept until before this moment.
+pub(crate) fn purge(db: &rusqlite::Connection, moment: i64, after: &str, most: usize) -> rusqlite::Result<Purged> {
+    let mut purged = Purged::default();
+    let (mut over, mut last) = (Vec::new(), None);
+    {
+        let mut page = db.prepare_cached(PAGE)?;
+        let mut rows = page.query(params![after, limit(most)])?;
+        while let Some(row) = rows.next()? {
+            purged.looked_at += 1;
+            let key = row.get::<_, String>(0)?;
+            match row.get_ref(1)? {
+                ValueRef::Integer(keep_until) if keep_until >= moment => {}
+                _ => over.push(key.clone()),
+            }
+            last = Some(key);
+        }
+    }
+    for key in over {
+        let Ok(key) = StoreKey::parse(&key) else {
+            purged.unreadable += 1;
+            continue;
+        };
+        // Its time too is believed only if its checksum says so.
+        let whole = db.prepare_cached(SELECT)?.query_one([key.as_str()], |row| read(&key, row))?.is_ok();
+        if whole {
+            purged.dropped += db.prepare_cached(DELETE)?.execute([key.as_str()])? as u64;
+        } else {
+            purged.unreadable += 1;
+        }
+    }
+    purged.next = last.filter(|_| purged.looked_at >= limit(most).unsigned_abs()).map(Cursor::new);
+    Ok(purged)
+}
+
+/// At least one.
+fn limit(most: usize) -> i64 {
+    i64::try_from(most.max(1)).unwrap_or(i64::MAX)
 }
 
 /// The record in a row of [`SELECT`], if it is what was written.

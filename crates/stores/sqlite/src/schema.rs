@@ -12,7 +12,7 @@ pub(crate) const APPLICATION_ID: i32 = 0x5778_5673;
 
 /// Step *n* makes version *n* (`PRAGMA user_version`) out of version *n* − 1. A released step never changes.
 ///
-/// Times are integers: milliseconds since 1970. Nothing drops a row yet; a later purge may, after its `keep_until`.
+/// Times are integers: milliseconds since 1970. A purge may drop a row after its `keep_until`.
 const STEPS: [&str; 1] = ["
     CREATE TABLE records (
         key        TEXT NOT NULL PRIMARY KEY,

@@ -8,16 +8,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use wix_visitor_core::{Clock, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore, async_trait};
+use wix_visitor_core::{
+    ClientId, Clock, Cursor, Etag, Exchange, Page, Purged, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp,
+    TokenStore, async_trait,
+};
 use wix_visitor_local::Fate;
 
 use crate::config::SqliteOptions;
 use crate::database::Database;
 use crate::error::BACKEND;
 use crate::place::Place;
-use crate::reader::{self, READERS, Read};
+use crate::reader::{self, Question, READERS, Range, Read};
 use crate::row::NewRow;
-use crate::writer::{self, Job, Reserve, Write, not_in_time};
+use crate::writer::{self, Job, Purge, Reserve, Write, not_in_time};
 
 /// How many operations may wait in line; the next ones wait to get into it.
 const QUEUE: usize = 1024;
@@ -143,6 +146,24 @@ impl Drop for Threads {
     }
 }
 
+impl SqliteStore {
+    /// Asks a thread something that leaves no trace if nobody waits for the answer any more.
+    async fn ask<Q, T>(
+        &self,
+        threads: &mpsc::Sender<Q>,
+        question: impl FnOnce(Instant, oneshot::Sender<Result<T, StoreError>>) -> Q,
+    ) -> Result<T, StoreError> {
+        let patience = self.0.timeout;
+        let (answer, answered) = oneshot::channel();
+        let question = question(Instant::now() + patience, answer);
+        let work = async {
+            threads.send(question).await.map_err(|_| stopped())?;
+            answered.await.unwrap_or_else(|_| Err(stopped()))
+        };
+        timeout(patience, work).await.unwrap_or_else(|_| Err(not_in_time()))
+    }
+}
+
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqliteStore").field("path", &self.0.path).field("timeout", &self.0.timeout).finish()
@@ -152,14 +173,8 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
-        let inner = &*self.0;
-        let (answer, answered) = oneshot::channel();
-        let read = Read { key: key.clone(), deadline: Instant::now() + inner.timeout, answer };
-        let work = async {
-            inner.reads.send(read).await.map_err(|_| stopped())?;
-            answered.await.unwrap_or_else(|_| Err(stopped()))
-        };
-        timeout(inner.timeout, work).await.unwrap_or_else(|_| Err(not_in_time()))
+        self.ask(&self.0.reads, |deadline, answer| Read { deadline, question: Question::Load(key.clone(), answer) })
+            .await
     }
 
     async fn compare_exchange(
@@ -196,13 +211,23 @@ impl TokenStore for SqliteStore {
 
     /// Sets 1 MiB of the disk aside, in a file beside the database, for the next write of this key that finds it full.
     async fn reserve(&self, key: &StoreKey, _bytes: usize) -> Result<(), StoreError> {
-        let inner = &*self.0;
-        let (answer, answered) = oneshot::channel();
-        let work = async {
-            inner.jobs.send(Job::Reserve(Reserve { key: key.clone(), answer })).await.map_err(|_| stopped())?;
-            answered.await.unwrap_or_else(|_| Err(stopped()))
+        self.ask(&self.0.jobs, |_, answer| Job::Reserve(Reserve { key: key.clone(), answer })).await
+    }
+
+    async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
+        let from = from.map(|from| from.as_str().to_owned());
+        let range = match site {
+            // Whatever follows the slash is below what follows it in the alphabet.
+            Some(site) => Range { after: from.unwrap_or(format!("{site}/")), before: format!("{site}0"), most },
+            None => Range { after: from.unwrap_or_default(), before: "~".to_owned(), most },
         };
-        timeout(inner.timeout, work).await.unwrap_or_else(|_| Err(not_in_time()))
+        self.ask(&self.0.reads, |deadline, answer| Read { deadline, question: Question::List(range, answer) }).await
+    }
+
+    async fn purge(&self, moment: Timestamp, from: Option<&Cursor>, most: usize) -> Result<Purged, StoreError> {
+        let after = from.map(|from| from.as_str().to_owned()).unwrap_or_default();
+        let moment = moment.as_millis();
+        self.ask(&self.0.jobs, |deadline, answer| Job::Purge(Purge { moment, after, most, deadline, answer })).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey};
+use wix_visitor_core::{Etag, Exchange, Purged, StoreError, StoreErrorKind, StoreKey};
 use wix_visitor_local::{Fate, Pause};
 
 use crate::database::Database;
@@ -30,6 +30,17 @@ pub(crate) struct Write {
 pub(crate) enum Job {
     Write(Write),
     Reserve(Reserve),
+    Purge(Purge),
+}
+
+/// A purge of some records.
+pub(crate) struct Purge {
+    /// Milliseconds since 1970.
+    pub(crate) moment: i64,
+    pub(crate) after: String,
+    pub(crate) most: usize,
+    pub(crate) deadline: Instant,
+    pub(crate) answer: oneshot::Sender<Result<Purged, StoreError>>,
 }
 
 /// A question whether there is room for the next write of this key.
@@ -43,11 +54,12 @@ pub(crate) fn run(db: &Database, mut queue: mpsc::Receiver<Job>) {
     let mut writer = Writer { db, room: Room::beside(db.path()), reserved: HashSet::new() };
     let mut jobs = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
-        let (mut writes, mut reserves) = (Vec::new(), Vec::new());
+        let (mut writes, mut reserves, mut purges) = (Vec::new(), Vec::new(), Vec::new());
         for job in jobs.drain(..) {
             match job {
                 Job::Write(write) => writes.push(write),
                 Job::Reserve(reserve) => reserves.push(reserve),
+                Job::Purge(purge) => purges.push(purge),
             }
         }
         settle(&mut writer, writes);
@@ -55,7 +67,28 @@ pub(crate) fn run(db: &Database, mut queue: mpsc::Receiver<Job>) {
             let answer = writer.reserve(reserve.key);
             let _ = reserve.answer.send(answer);
         }
+        for job in purges {
+            let answer = purge(db, &job);
+            let _ = job.answer.send(answer);
+        }
     }
+}
+
+/// In one transaction: nobody can renew a record's time while it is dropped.
+fn purge(db: &Database, job: &Purge) -> Result<Purged, StoreError> {
+    if Instant::now() >= job.deadline {
+        return Err(not_in_time());
+    }
+    db.until(job.deadline)?;
+    let purged = db.run("BEGIN IMMEDIATE").and_then(|()| {
+        let purged = row::purge(db.connection(), job.moment, &job.after, job.most)?;
+        db.run("COMMIT")?;
+        Ok(purged)
+    });
+    purged.map_err(|e| {
+        db.roll_back();
+        db.fail(e)
+    })
 }
 
 struct Writer<'a> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wix_visitor_core::{StoreError, StoreKey, TokenStore, async_trait};
+use wix_visitor_core::{Clock, StoreError, StoreKey, SystemClock, Timestamp, TokenStore, async_trait};
 
 /// Something that happens to a record behind the store's back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,5 +54,10 @@ pub trait StoreFixture: Send + Sync {
     /// Lets this much time pass for the store, if it can be told to without waiting; says whether it could.
     async fn pass(&self, _time: Duration) -> bool {
         false
+    }
+
+    /// What the store takes for now: the machine's clock, unless the fixture gave it another.
+    fn now(&self) -> Timestamp {
+        SystemClock::default().wall()
     }
 }

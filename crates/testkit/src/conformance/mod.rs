@@ -39,6 +39,7 @@ mod durable;
 mod errors;
 mod fixture;
 mod keep;
+mod listing;
 mod primary;
 mod repeat;
 mod report;
@@ -67,6 +68,7 @@ pub use keep::{
     a_record_outlives_a_crowd_of_short_lived_ones, a_record_stays_for_its_keep, any_keep_is_taken,
     the_last_write_sets_the_keep,
 };
+pub use listing::{a_purge_drops_what_is_over_and_nothing_else, every_record_that_stands_is_listed};
 pub use primary::{a_conflict_shows_the_last_write_of_any_handle, a_load_sees_the_last_write_of_any_handle};
 pub use repeat::a_repeated_write_meets_its_own_etag;
 pub use report::{Outcome, Report, Shown, Verdict, Violation};
@@ -134,4 +136,5 @@ suite! { $
     7: an_outage_is_an_error_within_the_deadline;
     8: a_repeated_write_meets_its_own_etag;
     9: a_change_by_any_handle_is_told_to_all_who_listen;
+    10: every_record_that_stands_is_listed, a_purge_drops_what_is_over_and_nothing_else;
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wix_visitor_core::{Entropy, Etag, Exchange, StoreError, StoreKey, Stored, SystemEntropy, TokenStore};
+use wix_visitor_core::{
+    ClientId, Cursor, Entropy, Etag, Exchange, Page, Purged, StoreError, StoreKey, Stored, SystemEntropy, Timestamp,
+    TokenStore,
+};
 
 use super::fixture::StoreFixture;
 use super::report::Violation;
@@ -104,6 +107,24 @@ impl Handle {
         keep: Duration,
     ) -> Checked<Result<Exchange, StoreError>> {
         self.bounded("swap", self.store.compare_exchange(key, expected, new, keep)).await
+    }
+
+    pub(super) async fn list(
+        &self,
+        site: Option<&ClientId>,
+        from: Option<&Cursor>,
+        most: usize,
+    ) -> Checked<Result<Page, StoreError>> {
+        self.bounded("list", self.store.list(site, from, most)).await
+    }
+
+    pub(super) async fn purge(
+        &self,
+        moment: Timestamp,
+        from: Option<&Cursor>,
+        most: usize,
+    ) -> Checked<Result<Purged, StoreError>> {
+        self.bounded("purge", self.store.purge(moment, from, most)).await
     }
 
     pub(super) async fn load(&self, key: &StoreKey) -> Checked<Option<Stored>> {

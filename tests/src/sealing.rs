@@ -1,0 +1,21 @@
+//! The same suites on sealed records.
+
+use std::sync::Arc;
+
+use wix_visitor_core::{KeyRing, SealedStore, TokenStore};
+
+/// Set to have every suite seal its records: the ring to seal them by.
+pub const VARIABLE: &str = "WIX_VISITOR_TESTS_SEALED";
+
+/// The ring of the suites. It seals nothing but what they made up.
+pub const RING: &str = "d2hhdCB0aGUgc3VpdGVzIGhhdmUgbWFkZSB1cCAuLi4";
+
+/// This store with its records sealed.
+pub fn sealed(store: impl TokenStore) -> Arc<dyn TokenStore> {
+    Arc::new(SealedStore::new(store, KeyRing::from_text(RING).expect("a ring")))
+}
+
+/// This store, with its records sealed where that is asked for.
+pub fn as_asked(store: impl TokenStore) -> Arc<dyn TokenStore> {
+    if std::env::var_os(VARIABLE).is_some() { sealed(store) } else { Arc::new(store) }
+}
