@@ -43,6 +43,21 @@ Examples:
   wix-visitor call POST /stores/v3/products/query -d '{\"query\": {\"cursorPaging\": {\"limit\": 3}}}'
   wix-visitor call POST /graphql/alpha -d @query.json";
 
+const KEYS_EXAMPLES: &str = "\
+To begin:
+  wix-visitor --keys keys.txt keys generate
+To change the key, each step on all machines before the next:
+  wix-visitor --keys keys.txt keys generate
+  wix-visitor --keys keys.txt keys promote NAME
+  wix-visitor --keys keys.txt --store URL reseal
+  wix-visitor --keys keys.txt --store URL keys remove NAME";
+
+const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  wix-visitor migrate --from sqlite:visitors.db --to redis://127.0.0.1
+  wix-visitor --keys keys.txt migrate --from file:visitors --to sqlite:visitors.db
+Run it while the instances still use the old store; stop them, run it once more, which is quick; start them on the new one.";
+
 /// Gets, keeps, renews and uses the tokens of Wix Headless visitors.
 ///
 /// A visitor is made when a token is first needed, kept in a store, and renewed as needed: the same visitor, with the same cart,
@@ -84,6 +99,24 @@ pub(crate) struct SiteArgs {
     // Its variables are read elsewhere: clap would not say which of option and variable it was.
     #[arg(long, global = true, value_name = "URL", value_parser = secret)]
     pub(crate) store: Option<Secret>,
+
+    /// The ring of keys by which the store's records are sealed, a file that `wix-visitor keys generate` made
+    /// [env: WIX_VISITOR_KEYS_FILE, or WIX_VISITOR_KEYS, the ring itself].
+    ///
+    /// Without one, records are plain. The option wins over both variables.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+
+    /// With a ring of keys: what is done about records that are not sealed [default: refuse].
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHAT",
+        env = "WIX_VISITOR_PLAIN_RECORDS",
+        hide_env_values = true
+    )]
+    pub(crate) plain_records: Option<PlainRecordsArg>,
 
     /// Your own name for the visitor, where there is more than one.
     ///
@@ -158,12 +191,108 @@ pub(crate) enum Command {
     ///
     /// Mints nothing and renews nothing.
     Doctor,
+    /// Make, promote and remove the keys by which records are sealed.
+    ///
+    /// The file is named by --keys, or by WIX_VISITOR_KEYS_FILE.
+    #[command(after_help = KEYS_EXAMPLES)]
+    Keys {
+        #[command(subcommand)]
+        what: KeysCommand,
+    },
+    /// Seal every record by the ring's primary key.
+    ///
+    /// May be ended at any time and begun again, and run while instances use the store.
+    Reseal,
+    /// List the visitors in the store, by the first digits of their hashes.
+    ///
+    /// Of all sites, or with --client-id of that one.
+    List {
+        /// How many to print; about so many are looked up at once.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+
+        /// Go on where an earlier list ended, by the cursor that it printed.
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+
+        /// Print all there are.
+        #[arg(long, conflicts_with_all = ["limit", "after"])]
+        all: bool,
+    },
+    /// Show all of a record but its secrets.
+    Inspect {
+        /// The first digits of the visitor's hash, as `list` prints them; without it, the visitor of --visitor.
+        #[arg(value_name = "HASH")]
+        hash: Option<String>,
+    },
+    /// Drop the records that are over: those of visitors who have not come for a year.
+    ///
+    /// Goes by the time of the purge before, and refuses after an implausible jump of the clock. Redis drops them by itself.
+    Purge {
+        /// Go by the clock as it is now.
+        #[arg(long)]
+        trust_clock: bool,
+    },
+    /// Bring all visitors from one store to another.
+    ///
+    /// May be ended at any time and begun again, and run while instances use either store: what the other store has newer stays.
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(MigrateArgs),
     /// Run a sandbox Wix until Ctrl-C, for programs under development.
     ///
     /// A small Wix on this machine alone: the token endpoint, products, carts and more, without an account. What is not known
     /// about Wix can be switched, and failures can be planned.
     #[command(after_long_help = sandbox_help())]
     Sandbox(SandboxArgs),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a new key: the first of a new ring, or one more that opens and does not seal yet.
+    Generate,
+    /// Print what the keys are called, the primary one first.
+    List,
+    /// Make a key the primary one, which seals. Do so once every instance has it on its ring.
+    Promote {
+        /// What the key is called.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Take a key off the ring. Refused while the store still holds records that it sealed.
+    Remove {
+        /// What the key is called.
+        #[arg(value_name = "NAME")]
+        name: String,
+
+        /// Do not look into the store. What the key has sealed can be read by nobody then.
+        #[arg(long)]
+        unchecked: bool,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct MigrateArgs {
+    /// The store to bring visitors from: a URL as for --store.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) from: Secret,
+
+    /// The store to bring them to; it is made if it is not there. Its records are sealed by --keys, if that is given.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub(crate) to: Secret,
+
+    /// The ring by which records are sealed in the store they come from, where it is not that of --keys.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_keys: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum PlainRecordsArg {
+    /// They are errors; all that is written is sealed.
+    Refuse,
+    /// They are read; all that is written is sealed.
+    Read,
+    /// They are read and written, until every instance has the ring.
+    Write,
 }
 
 #[derive(ClapArgs)]

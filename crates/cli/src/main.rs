@@ -10,6 +10,7 @@ mod log;
 mod moment;
 mod output;
 mod patience;
+mod progress;
 mod setup;
 mod store_choice;
 mod usage;

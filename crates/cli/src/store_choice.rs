@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use wix_visitor::{Policy, Secret, StoreUrl, TokenStore};
+use wix_visitor::housekeeping::Housekeeper;
+use wix_visitor::{
+    KeyRing, PlainRecords, Policy, SealedStore, Secret, StoreUrl, TokenStore, key_ring_from_environment, read_key_ring,
+};
 
-use crate::args::SiteArgs;
+use crate::args::{PlainRecordsArg, SiteArgs};
 use crate::data_dir::data_dir;
 use crate::exit::Failure;
 
@@ -25,6 +28,36 @@ const LARGEST: u64 = 64 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct StoreChoice {
     read: StoreUrl,
+    sealing: Option<Sealing>,
+}
+
+/// By which keys records are sealed, and what is done about those that are not.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealing {
+    pub(crate) ring: KeyRing,
+    pub(crate) plain: PlainRecords,
+}
+
+impl Sealing {
+    /// From `--keys` or its variables, if records are to be sealed.
+    pub(crate) fn of(args: &SiteArgs) -> Result<Option<Self>, Failure> {
+        let ring = match &args.keys {
+            Some(path) => Some(read_key_ring(path)?),
+            None => key_ring_from_environment()?,
+        };
+        let plain = args.plain_records.map(|plain| match plain {
+            PlainRecordsArg::Refuse => PlainRecords::Refused,
+            PlainRecordsArg::Read => PlainRecords::Read,
+            PlainRecordsArg::Write => PlainRecords::Written,
+        });
+        match (ring, plain) {
+            (None, Some(_)) => {
+                Err(Failure::usage("--plain-records says what to do beside a ring of keys, and there is none")
+                    .advise("give --keys, or leave --plain-records (or WIX_VISITOR_PLAIN_RECORDS) out"))
+            }
+            (ring, plain) => Ok(ring.map(|ring| Self { ring, plain: plain.unwrap_or_default() })),
+        }
+    }
 }
 
 /// What may be shown of a store: never its URL, which may hold a password.
@@ -39,7 +72,7 @@ pub(crate) struct StoreLabel {
 impl StoreChoice {
     /// From `--store`, from its variables, or the default: for the sandbox another one than for Wix.
     pub(crate) async fn of(args: &SiteArgs) -> Result<Self, Failure> {
-        Self::at(&match &args.store {
+        let url = match &args.store {
             Some(url) => url.clone(),
             None => match (variable(STORE)?, variable(STORE_FILE)?) {
                 (Some(_), Some(_)) => {
@@ -50,22 +83,40 @@ impl StoreChoice {
                 (None, Some(file)) => url_in(&file).await?,
                 (None, None) => Secret::new(sqlite_url(&default_path(args.sandbox)?)),
             },
-        })
+        };
+        Self::at(&url, Sealing::of(args)?)
     }
 
-    fn at(url: &Secret) -> Result<Self, Failure> {
+    pub(crate) fn at(url: &Secret, sealing: Option<Sealing>) -> Result<Self, Failure> {
         let read = StoreUrl::parse(url.expose())?;
         read.check(&Policy::default())?;
-        Ok(Self { read })
+        Ok(Self { read, sealing })
     }
 
     /// For whoever only looks: this store, or in place of one that is not there an empty one, so that none is made.
     pub(crate) fn to_look_at(&self) -> Result<Self, Failure> {
-        if self.label().exists { Ok(self.clone()) } else { Self::at(&Secret::new("memory:")) }
+        if self.label().exists { Ok(self.clone()) } else { Self::at(&Secret::new("memory:"), None) }
     }
 
     pub(crate) async fn open(&self) -> Result<Arc<dyn TokenStore>, Failure> {
-        Ok(self.read.clone().open().await?)
+        let store = self.read.clone().open().await?;
+        Ok(match self.sealing.clone() {
+            Some(Sealing { ring, plain }) => Arc::new(SealedStore::new(store, ring).plain_records(plain)),
+            None => store,
+        })
+    }
+
+    /// For who keeps house in it. It has to be there.
+    pub(crate) async fn housekeeper(&self) -> Result<Housekeeper, Failure> {
+        if !self.label().exists {
+            return Err(Failure::usage(format!("there is no store at {}", self.label()))
+                .advise("name another one with --store, or by WIX_VISITOR_STORE"));
+        }
+        let housekeeper = Housekeeper::new(self.read.clone().open().await?);
+        Ok(match self.sealing.clone() {
+            Some(Sealing { ring, plain }) => housekeeper.sealed(ring, plain),
+            None => housekeeper,
+        })
     }
 
     pub(crate) fn label(&self) -> StoreLabel {
@@ -142,7 +193,7 @@ mod tests {
     use super::*;
 
     fn choice(url: &str) -> StoreChoice {
-        StoreChoice::at(&Secret::new(url)).unwrap()
+        StoreChoice::at(&Secret::new(url), None).unwrap()
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use wix_visitor_core::{ClientId, Clock, Error, Policy, TokenStore, Visitors};
+#[cfg(feature = "sealing")]
+use wix_visitor_core::{KeyRing, PlainRecords, SealedStore};
 use wix_visitor_http::{Encoding, HttpOptions, Site, WixEndpoint};
 
 use crate::store_url::StoreUrl;
@@ -48,6 +50,10 @@ pub fn builder(client_id: &str) -> Builder {
         policy: Policy::default(),
         clock: None,
         snapshot_bytes: None,
+        #[cfg(feature = "sealing")]
+        sealing: None,
+        #[cfg(feature = "sealing")]
+        plain: PlainRecords::default(),
     }
 }
 
@@ -64,6 +70,10 @@ pub struct Builder {
     policy: Policy,
     clock: Option<Arc<dyn Clock>>,
     snapshot_bytes: Option<usize>,
+    #[cfg(feature = "sealing")]
+    sealing: Option<KeyRing>,
+    #[cfg(feature = "sealing")]
+    plain: PlainRecords,
 }
 
 enum Place {
@@ -92,6 +102,20 @@ impl Builder {
     /// The store, as a value: one of ours with options of its own, or yours.
     pub fn store(mut self, store: impl TokenStore) -> Self {
         self.store = Place::Store(Arc::new(store));
+        self
+    }
+
+    /// Seals the store's records by this ring of keys, and refuses those that are not sealed: see [`SealedStore`](crate::SealedStore).
+    #[cfg(feature = "sealing")]
+    pub fn sealed(mut self, ring: KeyRing) -> Self {
+        self.sealing = Some(ring);
+        self
+    }
+
+    /// With [`sealed`](Self::sealed): what is done about records that are not.
+    #[cfg(feature = "sealing")]
+    pub fn plain_records(mut self, plain: PlainRecords) -> Self {
+        self.plain = plain;
         self
     }
 
@@ -162,6 +186,11 @@ impl Builder {
                 url.open().await?
             }
             Place::Unsaid => StoreUrl::parse("")?.open().await?,
+        };
+        #[cfg(feature = "sealing")]
+        let store: Arc<dyn TokenStore> = match self.sealing {
+            Some(ring) => Arc::new(SealedStore::new(store, ring).plain_records(self.plain)),
+            None => store,
         };
         let mut visitors = Visitors::builder(client_id, endpoint, store).policy(self.policy);
         if let Some(clock) = self.clock {

@@ -37,6 +37,7 @@
 //! | `sqlite` | `wix-visitor-sqlite` | `SqliteStore`; `sqlite:PATH` |
 //! | `redis` | `wix-visitor-redis` | `RedisStore`; `redis://` and its kin |
 //! | `web`, `axum` | `wix-visitor-web` | `web`: sessions in a web server, by tower; with an extractor for axum |
+//! | `sealing` | | records encrypted by a ring of keys, in front of any store: `SealedStore`, `KeyRing` |
 //! | `metrics` | | numbers for operators, through the `metrics` crate: install a recorder before you connect |
 //!
 //! # Calls
@@ -91,10 +92,14 @@
 
 #[cfg(feature = "http")]
 mod connect;
+#[cfg(feature = "sealing")]
+mod key_ring;
 mod store_url;
 
 #[cfg(feature = "http")]
 pub use connect::{Builder, builder, connect};
+#[cfg(feature = "sealing")]
+pub use key_ring::{key_ring_from_environment, read_key_ring};
 pub use store_url::{StoreUrl, open_store};
 pub use wix_visitor_core::*;
 #[cfg(feature = "file")]

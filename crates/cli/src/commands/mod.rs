@@ -3,7 +3,13 @@
 mod call;
 mod doctor;
 mod forget;
+mod inspect;
+mod keys;
+mod list;
+mod migrate;
+mod purge;
 mod renew;
+mod reseal;
 mod sandbox;
 mod status;
 mod token;
@@ -21,6 +27,14 @@ pub(crate) async fn run(args: &Args, console: Console) -> Result<Exit, Failure> 
     match &args.command {
         Command::Sandbox(options) => return sandbox::run(options, console, &interrupt).await,
         Command::Doctor => return interrupt.or(doctor::run(&args.site, console)).await,
+        Command::Keys { what } => return interrupt.or(keys::run(what, &args.site, console)).await,
+        Command::Reseal => return interrupt.or(reseal::run(&args.site, console)).await,
+        Command::List { limit, after, all } => {
+            return interrupt.or(list::run(&args.site, console, *limit, after.as_deref(), *all)).await;
+        }
+        Command::Inspect { hash } => return interrupt.or(inspect::run(&args.site, console, hash.as_deref())).await,
+        Command::Purge { trust_clock } => return interrupt.or(purge::run(&args.site, console, *trust_clock)).await,
+        Command::Migrate(options) => return interrupt.or(migrate::run(options, &args.site, console)).await,
         // What is wrong with a call is told before anything is opened.
         Command::Call(call) => call::check(call)?,
         _ => {}
@@ -55,7 +69,14 @@ async fn perform(args: &Args, session: &Session, console: Console) -> Result<Exi
         Command::Import { file } => transfer::import(file, session, console, &mut out).await?,
         Command::Forget => forget::run(session, console, &mut out).await?,
         // They have no session.
-        Command::Doctor | Command::Sandbox(_) => {}
+        Command::Doctor
+        | Command::Sandbox(_)
+        | Command::Keys { .. }
+        | Command::Reseal
+        | Command::List { .. }
+        | Command::Inspect { .. }
+        | Command::Purge { .. }
+        | Command::Migrate(_) => {}
     }
     Ok(Exit::Done)
 }

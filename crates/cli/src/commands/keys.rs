@@ -1,0 +1,132 @@
+//! `keys`: the ring by which records are sealed, in a file that nobody else may read.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use wix_visitor::{KeyName, KeyRing, SealingKey, read_key_ring};
+
+use crate::args::{KeysCommand, SiteArgs};
+use crate::exit::{Exit, Failure};
+use crate::output::{Console, Out};
+use crate::progress::{Bar, of_store};
+use crate::store_choice::StoreChoice;
+
+pub(super) async fn run(what: &KeysCommand, args: &SiteArgs, console: Console) -> Result<Exit, Failure> {
+    let path = path(args)?;
+    let mut out = Out::new();
+    match what {
+        KeysCommand::Generate => {
+            let held = hold(&path);
+            let key = SealingKey::generate()?;
+            let name = key.name();
+            let is_new = !path.try_exists().map_err(|error| cannot("read", &path, &error))?;
+            let ring = if is_new { KeyRing::new(key) } else { read_key_ring(&path)?.also(key) };
+            write(&path, &ring)?;
+            drop(held);
+            if console.is_json() {
+                out.json(&json!({ "name": name.to_string(), "primary": is_new, "file": path })).await?;
+            } else {
+                out.line(&name.to_string()).await?;
+            }
+            console.notice("keys", &if is_new {
+                format!("{} is the ring, and its one key seals; keep it as you keep passwords: without it, what it sealed is lost", path.display())
+            } else {
+                format!("the key opens, and does not seal yet: once every instance has this ring, `wix-visitor keys promote {name}`")
+            });
+        }
+        KeysCommand::List => {
+            let names: Vec<_> = read_key_ring(&path)?.names().map(|name| name.to_string()).collect();
+            if console.is_json() {
+                out.json(&json!({ "primary": names.first(), "others": names.get(1..) })).await?;
+            } else {
+                for (at, name) in names.iter().enumerate() {
+                    out.line(&format!("{name}{}", if at == 0 { "  primary: it seals" } else { "" })).await?;
+                }
+            }
+        }
+        KeysCommand::Promote { name } => {
+            let name = KeyName::parse(name)?;
+            let _held = hold(&path);
+            let mut ring = read_key_ring(&path)?;
+            ring.promote(name)?;
+            write(&path, &ring)?;
+            console.notice("keys", &format!("{name} seals; once every instance has this ring, `wix-visitor reseal`"));
+        }
+        KeysCommand::Remove { name, unchecked } => {
+            let name = KeyName::parse(name)?;
+            let _held = hold(&path);
+            let mut ring = read_key_ring(&path)?;
+            ring.remove(name)?;
+            if !unchecked {
+                check_unused(name, args, console).await?;
+            }
+            write(&path, &ring)?;
+            console.notice("keys", &format!("{name} is removed; what it sealed can be read by nobody"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses where the store still holds what this key has sealed.
+async fn check_unused(name: KeyName, args: &SiteArgs, console: Console) -> Result<(), Failure> {
+    let choice = StoreChoice::of(args).await?;
+    let bar = Bar::new("looking", console);
+    let housekeeper = bar.follow(choice.housekeeper().await.map_err(|failure| {
+        let advice = "name the store with --store, so that it can be looked through; or say --unchecked";
+        failure.advise(advice)
+    })?);
+    let seals = housekeeper.seals().await.map_err(of_store)?;
+    match seals.get(&Some(name)) {
+        None => Ok(()),
+        Some(count) => Err(Failure::new(
+            Exit::Store,
+            "key_in_use",
+            format!(
+                "the key {name} has sealed {count} records in {}, which nobody could read without it",
+                choice.label()
+            ),
+        )
+        .advise("run `wix-visitor reseal` first; nothing was changed")),
+    }
+}
+
+fn path(args: &SiteArgs) -> Result<PathBuf, Failure> {
+    let variable = || std::env::var_os("WIX_VISITOR_KEYS_FILE").filter(|value: &OsString| !value.is_empty());
+    args.keys.clone().or_else(|| variable().map(PathBuf::from)).ok_or_else(|| {
+        Failure::usage("no file was named for the ring of keys").advise(
+            "give --keys FILE, or set WIX_VISITOR_KEYS_FILE; a ring in WIX_VISITOR_KEYS is changed where that is set",
+        )
+    })
+}
+
+/// One change at a time: a key that another command has just added must not go with an older ring. Where directories cannot be
+/// locked, nobody is held up.
+fn hold(path: &Path) -> Option<File> {
+    let directory = File::open(parent(path)).ok()?;
+    directory.lock().ok().map(|()| directory)
+}
+
+/// Replaces the file as a whole; private from the beginning.
+fn write(path: &Path, ring: &KeyRing) -> Result<(), Failure> {
+    let written = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".wix-visitor-keys").tempfile_in(parent(path))?;
+        file.write_all(ring.to_text().expose().as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        #[cfg(unix)]
+        File::open(parent(path))?.sync_all()?;
+        Ok(())
+    };
+    written().map_err(|error| cannot("write", path, &error))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn cannot(doing: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("cannot {doing} {}: {error}", path.display()))
+}
