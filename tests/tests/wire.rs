@@ -32,7 +32,7 @@ async fn shop() -> Shop {
     let sandbox = Sandbox::start(SandboxOptions::new()).await.unwrap();
     let clock = TestClock::default();
     let site = wix_visitor::builder(CLIENT_ID)
-        .store(MemoryStore::new())
+        .store(wix_visitor_tests::sealing::as_asked(MemoryStore::new()))
         .http(HttpOptions::new().base_url(sandbox.url()))
         .policy(brisk())
         .clock(clock.clone())
@@ -124,7 +124,7 @@ async fn a10_a_client_id_that_wix_refuses_is_a_misconfiguration() {
     wix_visitor_tests::trace::to_stderr();
     let sandbox = Sandbox::start(SandboxOptions::new().client_ids(ClientIds::only(["someone-else"]))).await.unwrap();
     let site = wix_visitor::builder(CLIENT_ID)
-        .store(MemoryStore::new())
+        .store(wix_visitor_tests::sealing::as_asked(MemoryStore::new()))
         .http(HttpOptions::new().base_url(sandbox.url()))
         .connect()
         .await

@@ -45,7 +45,11 @@ enum Command {
     /// Install what the suites and the checks need and this machine lacks.
     Setup,
     /// Run all suites, then search their whole trace-level output for secrets.
-    Test,
+    Test {
+        /// With the records of all stores sealed.
+        #[arg(long)]
+        sealed: bool,
+    },
     /// Run all that a change must pass, the tests among it.
     Ci,
     /// Measure what a token costs, check the ratios against their limits, and note them in docs/benchmarks.md.
@@ -62,7 +66,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Setup => setup::setup(),
-        Command::Test => test::test(),
+        Command::Test { sealed } => test::test(sealed),
         Command::Bench { what } => bench::bench(what.as_ref()),
         Command::Prove(what) => prove::prove(&what),
         // Its last line is the sums, with nothing after them.

@@ -31,8 +31,26 @@ fn suites() -> String {
 /// The folder in which each test process notes the secrets that it makes and uses.
 const LEDGER_VARIABLE: &str = "WIX_VISITOR_SECRETS_LEDGER";
 
-/// Sets up what the suites need, runs them all, and searches what they printed.
-pub(crate) fn test() -> Result {
+/// Has every suite seal its records, by the ring that it holds.
+const SEALED_VARIABLE: &str = "WIX_VISITOR_TESTS_SEALED";
+
+/// By which programs are told of a ring.
+const RING_VARIABLE: &str = "WIX_VISITOR_KEYS";
+
+/// It seals nothing but what suites made up.
+const RING: &str = "d2hhdCB0aGUgc3VpdGVzIGhhdmUgbWFkZSB1cCAuLi4";
+
+/// Sets up what the suites need, runs them all, and searches what they printed; with the records of all stores `sealed`, or plain.
+pub(crate) fn test(sealed: bool) -> Result {
+    let seal = |command: &mut Command| {
+        for name in [SEALED_VARIABLE, RING_VARIABLE] {
+            if sealed {
+                command.env(name, RING)
+            } else {
+                command.env_remove(name)
+            };
+        }
+    };
     setup::suites()?;
     let folder = Workspace::load()?.target_directory.join("xtask/test");
     if folder.exists() {
@@ -51,11 +69,13 @@ pub(crate) fn test() -> Result {
         // Colours inside a line would hide it from the search.
         .env("NO_COLOR", "1")
         .env(LEDGER_VARIABLE, &ledger);
+    seal(&mut tests);
     let recorded = run_recorded(tests, &output)?;
 
     let under_load = folder.join("load.log");
     let mut load = load(&["--seconds", "20"]);
     load.env("NO_COLOR", "1").env(LEDGER_VARIABLE, &ledger);
+    seal(&mut load);
     let loaded = run_recorded(load, &under_load)?;
 
     // Searched also when tests failed: what a failing test prints must hold no secret either.

@@ -67,6 +67,9 @@ impl Shop {
             }
         };
         let mut builder = wix_visitor::builder(&client_id).http(HttpOptions::new().base_url(&api_url)).store(store);
+        if let Some(ring) = wix_visitor::key_ring_from_environment()? {
+            builder = builder.sealed(ring);
+        }
         if sandbox.is_some() {
             let mut policy = Policy::default();
             // Whoever has mended the endpoint wants to see it work, not to wait for a minute.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use wix_visitor::{StoreError, StoreKey, TokenStore, open_store};
 use wix_visitor_tests::counter::{self, Outcome, YEAR};
+use wix_visitor_tests::sealing;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -44,7 +45,7 @@ async fn main() -> ExitCode {
 
 /// With time enough for all the others.
 async fn open(url: &str) -> Outcome<Arc<dyn TokenStore>> {
-    Ok(open_store(&format!("{url}?timeout_ms=60000")).await?)
+    Ok(sealing::as_asked(open_store(&format!("{url}?timeout_ms=60000")).await?))
 }
 
 async fn count(url: &str, key: &str, steps: &str) -> Outcome {

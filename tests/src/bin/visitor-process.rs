@@ -36,7 +36,7 @@ use wix_visitor::{
 use wix_visitor_testkit::sandbox::fingerprint;
 use wix_visitor_tests::ahead_clock::AheadClock;
 use wix_visitor_tests::halting::HaltingStore;
-use wix_visitor_tests::{cart, instance::CLIENT_ID, trace};
+use wix_visitor_tests::{cart, instance::CLIENT_ID, sealing, trace};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -51,7 +51,7 @@ async fn main() -> Result<()> {
     clock.advance(Duration::from_secs(ahead.parse()?));
     let policy = policy(pace)?;
     let store = open_store(&std::env::var("WIX_VISITOR_STORE")?).await?;
-    let store = HaltingStore::new(store, |step, _| say(&json!({ "at": step.to_string() })));
+    let store = HaltingStore::new(sealing::as_asked(store), |step, _| say(&json!({ "at": step.to_string() })));
     let site = wix_visitor::builder(CLIENT_ID)
         .store(store.clone())
         .http(HttpOptions::new().base_url(url))

@@ -87,8 +87,9 @@ async fn mint(site: Site, over: Arc<AtomicBool>) -> Vec<(String, Vec<u8>, Instan
 }
 
 async fn site(url: &str, sandbox: &Sandbox) -> Result<Site, String> {
+    let store = wix_visitor::open_store(url).await.map_err(|error| error.to_string())?;
     wix_visitor::builder(CLIENT_ID)
-        .store_url(url)
+        .store(crate::sealing::as_asked(store))
         .http(HttpOptions::new().base_url(sandbox.url()))
         .connect()
         .await

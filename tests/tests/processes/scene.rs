@@ -9,7 +9,7 @@ use wix_visitor_testkit::ledger::secret_key;
 use wix_visitor_testkit::sandbox::{Rotation, Sandbox, SandboxOptions};
 use wix_visitor_tests::ahead_clock::AheadClock;
 use wix_visitor_tests::instance::CLIENT_ID;
-use wix_visitor_tests::trace;
+use wix_visitor_tests::{sealing, trace};
 
 use crate::child::{Called, Pace, VisitorProcess};
 use crate::place::{Kind, Place};
@@ -98,7 +98,7 @@ impl Scene {
         let clock = AheadClock::default();
         clock.advance(self.ahead);
         let site = wix_visitor::builder(CLIENT_ID)
-            .store_url(self.store_url())
+            .store(sealing::as_asked(wix_visitor::open_store(&self.store_url()).await.unwrap()))
             .http(HttpOptions::new().base_url(self.sandbox.url()))
             .policy(self.pace.policy())
             .clock(clock.clone())

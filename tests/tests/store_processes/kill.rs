@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use wix_visitor::{StoreKey, TokenStore, open_store};
-use wix_visitor_tests::counter;
+use wix_visitor_tests::{counter, sealing};
 
 use crate::place::{Kind, Place, of_each_kind};
 use crate::worker::Running;
@@ -150,7 +150,7 @@ impl Campaign {
     }
 
     async fn open(&self) -> Arc<dyn TokenStore> {
-        open_store(&self.place.url()).await.expect("it opens by itself")
+        sealing::as_asked(open_store(&self.place.url()).await.expect("it opens by itself"))
     }
 
     /// Comes after the killed ones: opens the store, finds all that was acknowledged, and writes where they wrote.

@@ -17,6 +17,7 @@ use crate::cart;
 use crate::halting::{HaltingStore, Step};
 use crate::instance::CLIENT_ID;
 use crate::redis::Patience;
+use crate::sealing;
 
 /// How long a refresh token that was redeemed stays good.
 const GRACE: Duration = Duration::from_secs(60);
@@ -115,7 +116,7 @@ impl Fleet {
 
     /// An instance with next to no memory: as good as one that has just been started, at every call.
     pub(super) async fn newcomer(&self) -> Site {
-        site(open(&self.url).await, &self.sandbox, &self.clock, Some(1)).await
+        site(sealing::as_asked(open(&self.url).await), &self.sandbox, &self.clock, Some(1)).await
     }
 
     /// Stops whoever comes to this step, on either instance; returns with whose record the first was.
@@ -205,7 +206,7 @@ pub(super) fn identity(sandbox: &Sandbox, authorization: &Authorization) -> Stri
 
 async fn stoppable(url: &str, tell: &mpsc::UnboundedSender<StoreKey>) -> HaltingStore {
     let tell = tell.clone();
-    HaltingStore::new(open(url).await, move |_, key| drop(tell.send(key.clone())))
+    HaltingStore::new(sealing::as_asked(open(url).await), move |_, key| drop(tell.send(key.clone())))
 }
 
 async fn site(store: impl TokenStore, sandbox: &Sandbox, clock: &AheadClock, snapshot_bytes: Option<usize>) -> Site {
