@@ -25,6 +25,7 @@ impl Pace {
     pub(crate) const PATIENT: Self = Self([20_000, 15_000, 5_000, 40_000, 40_000, 5_000]);
 
     /// The same, where nobody looks up what nobody tells of.
+    #[cfg(feature = "redis")]
     pub(crate) fn without_looks(self) -> Self {
         let Self([grant, save, margin, lease, wait, _]) = self;
         Self([grant, save, margin, lease, wait, 24 * 3_600_000])

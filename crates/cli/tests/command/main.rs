@@ -8,6 +8,7 @@ mod bad_input;
 mod damaged_stores;
 mod endpoint_trouble;
 mod everyday;
+mod housekeeping;
 mod interrupts;
 mod long_running;
 mod output;
