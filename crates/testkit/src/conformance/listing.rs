@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use wix_visitor_core::{ClientId, Cursor, StoreErrorKind, StoreKey};
+use wix_visitor_core::{ClientId, Cursor, StoreErrorKind, StoreKey, Timestamp};
 
 use super::fixture::{Damage, StoreFixture};
 use super::report::{Shown, Verdict, Violation};
@@ -13,6 +13,8 @@ use super::trial::{Checked, HOUR, Handle, Keys, ensure, parse, version};
 const RECORDS: usize = 120;
 /// What pages are asked for.
 const PAGE: usize = 20;
+/// How long what is soon over is kept.
+const SHORT: Duration = Duration::from_secs(1);
 /// More than any store has pages.
 const PAGES: usize = 200_000;
 
@@ -62,27 +64,28 @@ pub async fn every_record_that_stands_is_listed(fixture: &dyn StoreFixture) -> V
 /// What is over is dropped; what is not, what was renewed and what cannot be read stays.
 pub async fn a_purge_drops_what_is_over_and_nothing_else(fixture: &dyn StoreFixture) -> Verdict {
     let (store, keys) = (Handle::open(fixture).await?, Keys::new());
+    match store.purge(Timestamp::from_millis(i64::MIN), None, 1).await? {
+        Err(e) if e.kind() == StoreErrorKind::Unsupported => {
+            return Ok(Shown::Not("the store drops its records by itself"));
+        }
+        purged => ensure!(purged?.dropped == 0, "a record was over before the world began"),
+    }
     let (over, kept, renewed, damaged) = (keys.key("over")?, keys.key("kept")?, keys.key("renewed")?, keys.key("bad")?);
-    store.swap_keeping(&over, None, &version("over"), Duration::ZERO).await?;
+    store.swap_keeping(&over, None, &version("over"), SHORT).await?;
     let standing = version("kept");
     store.swap_keeping(&kept, None, &standing, 24 * HOUR).await?;
     let (first, second) = (version("first"), version("second"));
-    store.swap_keeping(&renewed, None, &first, Duration::ZERO).await?;
+    store.swap_keeping(&renewed, None, &first, SHORT).await?;
     store.swap_keeping(&renewed, Some(&first), &second, 24 * HOUR).await?;
-    store.swap_keeping(&damaged, None, &version("to be damaged"), Duration::ZERO).await?;
+    store.swap_keeping(&damaged, None, &version("to be damaged"), SHORT).await?;
     let is_damaged = fixture.damage(&damaged, Damage::CutShort).await;
-    if !fixture.pass(Duration::from_secs(1)).await {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    if !fixture.pass(2 * SHORT).await {
+        tokio::time::sleep(2 * SHORT).await;
     }
     let (mut from, mut dropped, mut unreadable) = (None::<Cursor>, 0, 0);
     for page in 0.. {
         ensure!(page < PAGES, "a purge has no end");
-        let purged = match store.purge(fixture.now(), from.as_ref(), PAGE).await? {
-            Err(e) if e.kind() == StoreErrorKind::Unsupported => {
-                return Ok(Shown::Not("the store drops its records by itself"));
-            }
-            purged => purged?,
-        };
+        let purged = store.purge(fixture.now(), from.as_ref(), PAGE).await??;
         dropped += purged.dropped;
         unreadable += purged.unreadable;
         from = purged.next;
