@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Who asks for more patience than this is asked nothing more.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Stands for a client id, and is none.
+const NO_GUID: &str = "no-guid";
+
 /// Stands for a token where there is none.
 const MADE_UP: &str = "made-up-by-wix-visitor-doctor";
 
@@ -65,6 +68,8 @@ pub(super) struct Asking {
     pub(super) outcomes: Vec<(Step, Outcome)>,
     /// The refresh token that [`Step::Renew`] was made with.
     pub(super) renewed_with: Option<Secret>,
+    /// How long after that renewal it was presented again.
+    pub(super) reused_after: Duration,
     pub(super) redactor: Redactor,
     pub(super) visitors: usize,
 }
@@ -102,6 +107,7 @@ impl Asking {
             sending: None,
             outcomes: Vec::new(),
             renewed_with: None,
+            reused_after: Duration::ZERO,
             redactor,
             visitors: 0,
         }
@@ -120,27 +126,32 @@ impl Asking {
 
         let wrong = refresh.map_or_else(|| Secret::new(MADE_UP), damaged);
         self.token(Step::DamagedRefresh, &camel(&id, &wrong)).await;
-        let stranger = self.token(Step::UnknownClient, &json!({ "clientId": unknown, "grantType": "anonymous" })).await;
-        self.token(Step::NoGuid, &json!({ "clientId": "no-guid", "grantType": "anonymous" })).await;
-        self.token(Step::NoGrantType, &json!({ "clientId": id })).await;
+        // None of these should bring a visitor. One that does is the second.
+        let mut second = None;
+        for (step, client_id, body) in [
+            (Step::NoGuid, NO_GUID, json!({ "clientId": NO_GUID, "grantType": "anonymous" })),
+            (Step::NoGrantType, &*id, json!({ "clientId": id })),
+            (Step::UnknownClient, &*unknown, json!({ "clientId": unknown, "grantType": "anonymous" })),
+        ] {
+            match &second {
+                None => second = self.token(step, &body).await.map(|pair| (client_id.to_owned(), pair)),
+                Some(_) => self.skip(step, "it could be granted, and there are two visitors already"),
+            }
+        }
         self.later(&id, replaced).await;
-
-        let (id, second) = match stranger {
-            Some(pair) => {
-                self.skip(Step::MintSnake, "the random client id was granted a visitor, which is the second one");
-                (unknown, Some(pair))
-            }
+        match &second {
             None => {
-                let pair = self.token(Step::MintSnake, &json!({ "client_id": id, "grant_type": "anonymous" })).await;
-                (id, pair)
+                let body = json!({ "client_id": id, "grant_type": "anonymous" });
+                second = self.token(Step::MintSnake, &body).await.map(|pair| (id, pair));
             }
-        };
-        match second.and_then(|pair| pair.refresh) {
-            Some(refresh) => {
+            Some(_) => self.skip(Step::MintSnake, "there are two visitors already"),
+        }
+        match second {
+            Some((id, Pair { refresh: Some(refresh), .. })) => {
                 self.revoke(&refresh).await;
                 self.token(Step::AfterRevoke, &camel(&id, &refresh)).await;
             }
-            None => {
+            _ => {
                 for step in [Step::Revoke, Step::AfterRevoke] {
                     self.skip(step, "there was no second visitor with a refresh token");
                 }
@@ -191,6 +202,7 @@ impl Asking {
         };
         let replaced_at = Instant::now();
         let taken = self.token(Step::Reuse, &camel(id, &old)).await.is_some();
+        self.reused_after = replaced_at.elapsed();
         let Some(newest) = renewed.refresh.filter(|newest| newest.expose() != old.expose()) else {
             self.skip(Step::Newest, "the renewal brought no other refresh token");
             return None;
@@ -226,9 +238,8 @@ impl Asking {
         self.send(step, posted("/oauth2/token", "application/json", body.to_string())).await;
         let Some((_, Outcome::Said(said))) = self.outcomes.last() else { return None };
         let pair = said.pair()?;
-        if matches!(step, Step::Mint | Step::MintSnake | Step::UnknownClient) {
-            self.visitors += 1;
-        }
+        let mints = [Step::Mint, Step::NoGuid, Step::NoGrantType, Step::UnknownClient, Step::MintSnake];
+        self.visitors += usize::from(mints.contains(&step));
         Some(pair)
     }
 
@@ -245,7 +256,10 @@ impl Asking {
         self.sending = None;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return self.outcomes.push((step, Outcome::Failed(error.to_string()))),
+            Err(error) => {
+                let why = self.redactor.text(&error.to_string());
+                return self.outcomes.push((step, Outcome::Failed(why)));
+            }
         };
         let status = answer.status().as_u16();
         let said = Said { status, headers: answer.headers().clone(), body: answer.body().to_vec() };
@@ -289,19 +303,19 @@ impl Asking {
 
     /// For whoever ends it early.
     pub(super) fn so_far(&self) -> String {
-        let mut text = format!("{} requests were answered or failed", self.sent());
+        let mut lines = vec!["sent so far:".to_owned()];
+        let mut tell = |step: Step, came: &str| lines.push(format!("  {:<27} {}: {came}", step.target(), step.what()));
         for (step, outcome) in &self.outcomes {
-            let came = match outcome {
-                Outcome::Said(said) => format!("status {}", said.status),
-                Outcome::Failed(_) => "no answer".to_owned(),
-                Outcome::NotSent(_) => continue,
-            };
-            text.push_str(&format!("\n  {:<27} {}: {came}", step.target(), step.what()));
+            match outcome {
+                Outcome::Said(said) => tell(*step, &format!("status {}", said.status)),
+                Outcome::Failed(why) => tell(*step, why),
+                Outcome::NotSent(_) => {}
+            }
         }
         if let Some(step) = self.sending {
-            text.push_str(&format!("\n  {:<27} {}: sent, and not waited for", step.target(), step.what()));
+            tell(step, "its answer was not waited for");
         }
-        text
+        if lines.len() == 1 { "nothing was sent".to_owned() } else { lines.join("\n") }
     }
 }
 

@@ -201,11 +201,14 @@ impl Seen<'_> {
 
     fn old_token(&self) -> Answer {
         let replaced = self.replacement()?.is_some();
+        let after = span(self.0.reused_after);
         Ok((
             match (self.renewal(Step::Reuse)?, replaced) {
-                (Renewal::Granted(_), true) => "Yes: presented again at once, it was taken.".to_owned(),
+                (Renewal::Granted(_), true) => format!("Yes: presented again {after} later, it was taken."),
                 (Renewal::Granted(_), false) => "Yes: it was not replaced, and was taken again.".to_owned(),
-                (Renewal::Refused(words), true) => format!("No: presented again at once, it was refused: {words}."),
+                (Renewal::Refused(words), true) => {
+                    format!("No: presented again {after} later, it was refused: {words}.")
+                }
                 (Renewal::Refused(words), false) => format!("No: it was not replaced, and yet refused: {words}."),
             },
             SEEN,
@@ -269,14 +272,16 @@ impl Seen<'_> {
         ))
     }
 
-    /// What was answered, whatever it is.
+    /// What was answered, if it can be about what was asked.
     fn told(&self, step: Step) -> Answer {
         let said = self.said(step)?;
         let words = words(said, &self.0.redactor);
-        Ok(match said.pair() {
-            Some(_) => (format!("It was granted: {words}."), SEEN),
-            None => (format!("{}.", first_upper(&words)), SEEN),
-        })
+        match said.status {
+            _ if said.pair().is_some() => Ok((format!("It was granted: {words}."), SEEN)),
+            408 | 429 | 500.. => Err(format!("It cannot be told from this: {words}.")),
+            _ if said.is_success() && said.json().is_none() => Err(format!("It cannot be told from this: {words}.")),
+            _ => Ok((format!("{}.", first_upper(&words)), SEEN)),
+        }
     }
 
     fn rate_limits(&self) -> Answer {

@@ -1,7 +1,8 @@
 //! What is sent, request by request: told before, and named in the report.
 
-use crate::moment::span;
 use std::time::Duration;
+
+use crate::moment::span;
 
 /// One request. The order is the order in which they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +18,9 @@ pub(super) enum Step {
     Reuse,
     Newest,
     DamagedRefresh,
-    UnknownClient,
     NoGuid,
     NoGrantType,
+    UnknownClient,
     ReuseLater,
     MintSnake,
     Revoke,
@@ -38,9 +39,9 @@ const ALL: [Step; 18] = [
     Step::Reuse,
     Step::Newest,
     Step::DamagedRefresh,
-    Step::UnknownClient,
     Step::NoGuid,
     Step::NoGrantType,
+    Step::UnknownClient,
     Step::ReuseLater,
     Step::MintSnake,
     Step::Revoke,
@@ -70,9 +71,9 @@ impl Step {
             Self::Reuse => "present the refresh token of that renewal once more",
             Self::Newest => "renew with the newest refresh token, if that is another one",
             Self::DamagedRefresh => "renew with a refresh token whose signature was made wrong",
-            Self::UnknownClient => "mint with a random client id; should that be granted, it is throw-away visitor 2",
             Self::NoGuid => "mint with a client id that is no GUID",
             Self::NoGrantType => "the client id without a grant type",
+            Self::UnknownClient => "mint with a random client id",
             Self::ReuseLater => "present the replaced refresh token again after the wait, if it was still taken",
             Self::MintSnake => "mint throw-away visitor 2, fields in snake_case, if there is none yet",
             Self::Revoke => "revoke the refresh token of throw-away visitor 2",
@@ -90,7 +91,7 @@ pub(super) fn steps(wait: Duration) -> Vec<Step> {
 pub(super) fn text(place: &str, pause: Duration, wait: Duration) -> String {
     let steps = steps(wait);
     let pace = if pause.is_zero() { String::new() } else { format!(", with {} between them", span(pause)) };
-    let mut text = format!("to {place}, at most {} requests, one after the other{pace}:\n", steps.len());
+    let mut text = format!("{place} is sent at most {} requests, one after the other{pace}:\n", steps.len());
     for (number, step) in (1..).zip(&steps) {
         text.push_str(&format!("{number:>4}. {:<27} {}\n", step.target(), step.what()));
     }
@@ -98,8 +99,8 @@ pub(super) fn text(place: &str, pause: Duration, wait: Duration) -> String {
         text.push_str(&format!("The wait takes {}.\n", span(wait)));
     }
     text.push_str(
-        "At most two throw-away visitors are made, and left to expire. Your client id is sent; your own visitor, its tokens \
-         and the store are not touched.",
+        "At most two throw-away visitors are made, and left to expire; a request that should be refused and is granted counts. \
+         Your client id is sent; your own visitor, its tokens and the store are not touched.",
     );
     text
 }

@@ -1,5 +1,6 @@
 //! What of an answer may be in a report: words stay; tokens, ids and addresses become their length and form.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
@@ -17,14 +18,13 @@ const LONGEST_LOOKED_AT: usize = 4096;
 /// Takes out what it was told of, and what looks like something of the kind.
 #[derive(Default)]
 pub(super) struct Redactor {
-    secrets: Vec<Secret>,
+    /// Every piece of it, in lower case.
+    pieces: HashSet<[u8; ECHO]>,
 }
 
 impl Redactor {
     pub(super) fn hide(&mut self, secret: &Secret) {
-        if secret.expose().len() >= ECHO {
-            self.secrets.push(secret.clone());
-        }
+        self.pieces.extend(pieces(secret.expose()));
     }
 
     /// A body, on one line. Of JSON the fields are looked at one by one.
@@ -89,12 +89,16 @@ impl Redactor {
 
     /// Whether the text holds a piece of a secret, in whatever case.
     fn echoes(&self, text: &str) -> bool {
-        let text = text.as_bytes();
-        self.secrets.iter().any(|secret| {
-            let secret = secret.expose().as_bytes();
-            text.windows(ECHO).any(|piece| secret.windows(ECHO).any(|known| known.eq_ignore_ascii_case(piece)))
-        })
+        pieces(text).any(|piece| self.pieces.contains(&piece))
     }
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = [u8; ECHO]> {
+    text.as_bytes().windows(ECHO).filter_map(|piece| {
+        let mut piece = <[u8; ECHO]>::try_from(piece).ok()?;
+        piece.make_ascii_lowercase();
+        Some(piece)
+    })
 }
 
 /// What stands under such a key is told by its form alone, whatever it looks like.
