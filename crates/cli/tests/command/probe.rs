@@ -302,6 +302,32 @@ fn one_question_without_an_answer_leaves_the_others_theirs() {
 }
 
 #[test]
+fn an_answer_that_is_about_something_else_is_none() {
+    let sandbox = with_rotation(Rotation::New);
+    // The fifth renewal is the one with a damaged token.
+    sandbox.fault(Fault::on_renew().skip(4).status(500));
+    let said = User::of(&sandbox).run(&[&PROBE[..], &["--json"]].concat());
+    assert!(said.code == Some(4) && said.errors().contains("1 of 15 questions"), "{said:?}");
+    leaves_open(&report(said), "invalid_refresh_token", "status 500, an empty body");
+    sandbox.fault(Fault::on_renew().skip(2).status(503));
+    let told = report(User::of(&sandbox).run(&[&PROBE[..], &["--json"]].concat()));
+    leaves_open(&told, "old_token", "status 503");
+    says(&told, "rotation", "Yes");
+}
+
+#[test]
+fn a_spelling_or_a_prefix_that_is_not_taken_is_told_and_costs_no_other_answer() {
+    let sandbox = with_rotation(Rotation::New);
+    sandbox.fault(Fault::on_renew().status(400).body("{}"));
+    sandbox.fault(Fault::on_api("/ecom/").skip(1).status(401));
+    let report = probed(&sandbox);
+    says(&report, "spellings", "camelCase is; snake_case is refused at a renewal and taken at a mint");
+    says(&report, "bearer", "No: without it the answer is status 404, with it 401");
+    says(&report, "rotation", "Yes");
+    says(&report, "old_token", "Yes: presented again");
+}
+
+#[test]
 fn an_endpoint_that_is_none_is_told_question_by_question() {
     let sandbox = sandbox();
     sandbox.fault(Fault::on_any().html().always());
@@ -403,7 +429,7 @@ fn a_server_that_repeats_what_it_is_sent_gets_nothing_into_the_report() {
                 assert!(!text.contains(piece) && !said.stderr.contains(piece), "{piece:?} is told");
             }
         }
-        assert!(text.contains("retry-after: 0"), "{text}");
+        assert!(text.contains("retry-after: 0") && text.contains("does not say when it ends"), "{text}");
     }
 }
 
