@@ -189,8 +189,8 @@ pub(crate) enum Command {
     Forget,
     /// Check configuration, store and endpoint, and say what to do.
     ///
-    /// Mints nothing and renews nothing.
-    Doctor,
+    /// Mints nothing and renews nothing, except with --probe: that asks the API itself, with visitors of its own.
+    Doctor(DoctorArgs),
     /// Make, promote and remove the keys by which records are sealed.
     ///
     /// The file is named by --keys, or by WIX_VISITOR_KEYS_FILE.
@@ -318,6 +318,34 @@ pub(crate) struct CallArgs {
     /// Print status and headers before the body.
     #[arg(short, long)]
     pub(crate) include: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Ask the API what nobody has documented about its tokens, and print a report for an issue; check nothing else.
+    ///
+    /// Each request is told before any is sent, and you are asked. At most two throw-away visitors are made; your own visitor and
+    /// the store are not touched. The report is Markdown, or JSON with --json, and holds no token and nobody's id.
+    #[arg(long)]
+    pub(crate) probe: bool,
+
+    /// With --probe: send without asking first, as where there is no terminal.
+    #[arg(long, requires = "probe")]
+    pub(crate) yes: bool,
+
+    /// With --probe: try a refresh token that was replaced once more, so long after.
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 0, requires = "probe",
+        value_parser = clap::value_parser!(u64).range(..=86_400)
+    )]
+    pub(crate) probe_wait: u64,
+
+    /// With --probe: how long an answer may take.
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 10, requires = "probe",
+        value_parser = clap::value_parser!(u64).range(1..=120)
+    )]
+    pub(crate) probe_timeout: u64,
 }
 
 #[derive(ClapArgs)]

@@ -95,7 +95,12 @@ impl StoreChoice {
 
     /// For whoever only looks: this store, or in place of one that is not there an empty one, so that none is made.
     pub(crate) fn to_look_at(&self) -> Result<Self, Failure> {
-        if self.label().exists { Ok(self.clone()) } else { Self::at(&Secret::new("memory:"), None) }
+        if self.label().exists { Ok(self.clone()) } else { Self::memory() }
+    }
+
+    /// For whoever keeps nothing.
+    pub(crate) fn memory() -> Result<Self, Failure> {
+        Self::at(&Secret::new("memory:"), None)
     }
 
     pub(crate) async fn open(&self) -> Result<Arc<dyn TokenStore>, Failure> {

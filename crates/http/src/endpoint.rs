@@ -202,7 +202,7 @@ impl TokenEndpoint for WixEndpoint {
 
 /// Reads at most [`LARGEST_REPLY`] bytes; `false` if there is more. What is left is not read: dropping it ends the
 /// connection.
-async fn read_body(response: &mut reqwest::Response, into: &mut Vec<u8>) -> Result<bool, reqwest::Error> {
+pub(crate) async fn read_body(response: &mut reqwest::Response, into: &mut Vec<u8>) -> Result<bool, reqwest::Error> {
     let announced = response.content_length().unwrap_or(0);
     if announced > LARGEST_REPLY as u64 {
         return Ok(false);

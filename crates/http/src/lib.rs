@@ -9,6 +9,7 @@ mod network;
 mod options;
 mod origin;
 mod outcome;
+mod probe;
 mod quote;
 mod reply;
 mod request;
@@ -26,6 +27,7 @@ pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 pub use endpoint::{Encoding, WixEndpoint, WixEndpointBuilder};
 pub use options::HttpOptions;
+pub use probe::{Probe, ProbeAnswer};
 pub use request::ApiRequest;
 pub use response::ApiResponse;
 pub use site::{Site, SiteBuilder, SiteVisitor};

@@ -106,8 +106,8 @@ pub use wix_visitor_core::*;
 pub use wix_visitor_file::{FileOptions, FileStore};
 #[cfg(feature = "http")]
 pub use wix_visitor_http::{
-    ApiRequest, ApiResponse, Encoding, HeaderMap, HeaderName, HeaderValue, HttpOptions, Method, Site, SiteBuilder,
-    SiteVisitor, StatusCode, TokenInfo, WixEndpoint, WixEndpointBuilder,
+    ApiRequest, ApiResponse, Encoding, HeaderMap, HeaderName, HeaderValue, HttpOptions, Method, Probe, ProbeAnswer,
+    Site, SiteBuilder, SiteVisitor, StatusCode, TokenInfo, WixEndpoint, WixEndpointBuilder,
 };
 #[cfg(feature = "memory")]
 pub use wix_visitor_memory::MemoryStore;

@@ -264,7 +264,7 @@ async fn probe(target: &Target, client_id: &ClientId, token: Option<Secret>) -> 
     info
 }
 
-fn is_guid(id: &str) -> bool {
+pub(super) fn is_guid(id: &str) -> bool {
     let parts: Vec<&str> = id.split('-').collect();
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
         && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -7,6 +7,7 @@ mod inspect;
 mod keys;
 mod list;
 mod migrate;
+mod probe;
 mod purge;
 mod renew;
 mod reseal;
@@ -26,7 +27,8 @@ pub(crate) async fn run(args: &Args, console: Console) -> Result<Exit, Failure> 
     let interrupt = Interrupt::listen()?;
     match &args.command {
         Command::Sandbox(options) => return sandbox::run(options, console, &interrupt).await,
-        Command::Doctor => return interrupt.or(doctor::run(&args.site, console)).await,
+        Command::Doctor(options) if options.probe => return probe::run(options, &args.site, console, &interrupt).await,
+        Command::Doctor(_) => return interrupt.or(doctor::run(&args.site, console)).await,
         Command::Keys { what } => return interrupt.or(keys::run(what, &args.site, console)).await,
         Command::Reseal => return interrupt.or(reseal::run(&args.site, console)).await,
         Command::List { limit, after, all } => {
@@ -69,7 +71,7 @@ async fn perform(args: &Args, session: &Session, console: Console) -> Result<Exi
         Command::Import { file } => transfer::import(file, session, console, &mut out).await?,
         Command::Forget => forget::run(session, console, &mut out).await?,
         // They have no session.
-        Command::Doctor
+        Command::Doctor(_)
         | Command::Sandbox(_)
         | Command::Keys { .. }
         | Command::Reseal

@@ -13,6 +13,7 @@ mod interrupts;
 mod long_running;
 mod output;
 mod planned_faults;
+mod probe;
 mod sandbox_mode;
 mod support;
 mod waiting;

@@ -18,6 +18,8 @@ pub enum RequestKind {
     OtherGrant,
     /// The token-info endpoint.
     TokenInfo,
+    /// The revoke address, whether there is one or not.
+    Revoke,
     /// Any other path: an API call, known or not.
     Api,
     /// The page where a member signs in.
@@ -157,6 +159,10 @@ impl Asked {
                 fields = Fields::read(&headers, &body);
                 RequestKind::TokenInfo
             }
+            "/oauth2/revoke" if method == Method::POST => {
+                fields = Fields::read(&headers, &body);
+                RequestKind::Revoke
+            }
             super::login::PATH => RequestKind::Login,
             super::control::PATH => RequestKind::Control,
             tool if tool.starts_with("/_sandbox/") => RequestKind::Tool,
@@ -170,7 +176,7 @@ impl Asked {
         match self.kind {
             RequestKind::Mint | RequestKind::Renew | RequestKind::OtherGrant => self.fields.refresh_token(),
             RequestKind::SignIn => self.fields.code(),
-            RequestKind::TokenInfo => self.fields.get("token", "token"),
+            RequestKind::TokenInfo | RequestKind::Revoke => self.fields.get("token", "token"),
             _ => self.access.as_deref(),
         }
     }

@@ -58,7 +58,9 @@ impl On {
             | (Self::Token, RequestKind::Mint | RequestKind::Renew | RequestKind::SignIn | RequestKind::OtherGrant) => {
                 true
             }
-            (Self::Api(prefix), RequestKind::Api | RequestKind::Tool) => asked.path.starts_with(prefix.as_str()),
+            (Self::Api(prefix), RequestKind::Api | RequestKind::Revoke | RequestKind::Tool) => {
+                asked.path.starts_with(prefix.as_str())
+            }
             _ => false,
         }
     }

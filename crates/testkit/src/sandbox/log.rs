@@ -262,7 +262,11 @@ fn count_arrival(counters: &mut Counters, kind: RequestKind) {
         RequestKind::SignIn | RequestKind::OtherGrant => counters.token_requests += 1,
         RequestKind::TokenInfo => counters.token_infos += 1,
         RequestKind::Api => counters.api_calls += 1,
-        RequestKind::Preflight | RequestKind::Tool | RequestKind::Login | RequestKind::Control => {}
+        RequestKind::Preflight
+        | RequestKind::Tool
+        | RequestKind::Login
+        | RequestKind::Control
+        | RequestKind::Revoke => {}
     }
 }
 

@@ -173,6 +173,17 @@ pub(super) fn token_info(state: &State, context: &Context, asked: &Asked) -> Don
     }
 }
 
+/// `POST /oauth2/revoke`, where the switch says that there is one. A token that is not known is as good as revoked, says RFC 7009.
+pub(super) fn revoke(state: &mut State, asked: &Asked) -> Reply {
+    let Some(token) = asked.fields.get("token", "token") else {
+        return missing("token");
+    };
+    if !state.revoke_refresh(token) {
+        state.revoke_access(token);
+    }
+    Reply::empty(200)
+}
+
 /// Written by hand, since a test may want what is no JSON.
 fn token_reply(switches: &Switches, access: &str, refresh: &str, field: RefreshField) -> Reply {
     let mut body = format!(r#"{{"access_token":{},"token_type":"Bearer""#, Value::from(access));

@@ -121,6 +121,9 @@ pub struct Switches {
     pub unknown_client: ErrorShape,
     /// The status for a GUID that is not among the accepted client ids. Default 400.
     pub unknown_client_status: u16,
+    /// Whether `POST /oauth2/revoke` revokes a token, as RFC 7009 has it. Default `false`, an unknown path: whether Wix has such
+    /// an address is not known.
+    pub revoke: bool,
 }
 
 impl Default for Switches {
@@ -139,6 +142,7 @@ impl Default for Switches {
             client_ids: ClientIds::AnyGuid,
             unknown_client: ErrorShape::OAuth,
             unknown_client_status: 400,
+            revoke: false,
         }
     }
 }

@@ -42,6 +42,22 @@ async fn access_tokens_can_be_revoked_one_by_one_by_visitor_and_all() {
 }
 
 #[tokio::test]
+async fn there_is_a_revoke_address_only_where_a_switch_says_so() {
+    let sandbox = plain().await;
+    let (access, refresh) = mint(&sandbox).await;
+    let revoke =
+        async |token: &str| ask(&sandbox, "POST", "/oauth2/revoke", &[FORM], &format!("token={token}")).await.status;
+    assert_eq!((revoke(&refresh).await, renew(&sandbox, &refresh).await.status), (404, 200));
+    sandbox.set(|switches| switches.revoke = true);
+    assert_eq!((revoke(&refresh).await, renew(&sandbox, &refresh).await.status), (200, 400));
+    assert_eq!(call(&sandbox, "GET", CART, &access, "").await.status, 404);
+    assert_eq!((revoke(&access).await, call(&sandbox, "GET", CART, &access, "").await.status), (200, 401));
+    assert_eq!((revoke("nonsense").await, revoke("").await), (200, 400));
+    let entry = &sandbox.log()[1];
+    assert_eq!((entry.kind, entry.presented.as_deref()), (RequestKind::Revoke, Some(fingerprint(&refresh).as_str())));
+}
+
+#[tokio::test]
 async fn token_info_tells_who_and_until_when() {
     let sandbox = plain().await;
     let (access, refresh) = mint(&sandbox).await;
