@@ -90,7 +90,8 @@ fn compare(folder: &Path, offered: &BTreeMap<&str, String>) -> Result {
     if changed.is_empty() {
         return Ok(());
     }
-    Err(format!("{} changed in public: if that is meant, `cargo xtask api --bless` notes it", changed.join(", ")).into())
+    Err(format!("{} changed in public: if that is meant, `cargo xtask api --bless` notes it", changed.join(", "))
+        .into())
 }
 
 fn file_of(name: &str) -> String {

@@ -23,6 +23,9 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
     checking.args(["--locked", "--all-features"]);
     checking.args(workspace.published().iter().flat_map(|package| ["--package", &package.name]));
     run(&mut checking).map_err(|error| {
-        format!("{error}: raise the requirement that is too low, in the workspace's Cargo.toml, to what has what we use").into()
+        format!(
+            "{error}: raise the requirement that is too low, in the workspace's Cargo.toml, to what has what we use"
+        )
+        .into()
     })
 }

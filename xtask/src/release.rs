@@ -91,9 +91,8 @@ fn publish_order(mut waiting: Vec<&Package>) -> Result<Vec<&Package>> {
     let mut order: Vec<&Package> = Vec::new();
     while !waiting.is_empty() {
         let open = names(&waiting);
-        let (ready, rest): (Vec<_>, Vec<_>) = waiting
-            .iter()
-            .partition(|package| !of_ours(package).any(|(name, req)| req != "*" && open.contains(&name)));
+        let (ready, rest): (Vec<_>, Vec<_>) =
+            waiting.iter().partition(|package| !of_ours(package).any(|(name, req)| req != "*" && open.contains(&name)));
         if ready.is_empty() {
             return Err(format!("these need each other, so that none can be the first: {}", open.join(", ")).into());
         }
@@ -122,7 +121,10 @@ fn manifest(package: &Package, published: &[&Package]) -> Vec<String> {
     check(missing(&package.license), "no license");
     check(missing(&package.rust_version), "no rust-version");
     check(missing(&package.readme), "no readme");
-    check(package.readme.as_ref().is_some_and(|file| !root().join(package.folder()).join(file).is_file()), "its readme is no file");
+    check(
+        package.readme.as_ref().is_some_and(|file| !root().join(package.folder()).join(file).is_file()),
+        "its readme is no file",
+    );
     // As crates.io has it.
     check(!(1..=5).contains(&package.keywords.len()), "one to five keywords are wanted");
     check(package.keywords.iter().any(|keyword| keyword.len() > 20), "a keyword has more than 20 letters");
@@ -140,7 +142,10 @@ fn manifest(package: &Package, published: &[&Package]) -> Vec<String> {
         match published.iter().find(|other| other.name == *name) {
             Some(other) => {
                 let own = format!("^{}", other.version);
-                check(dependency.req != own, &format!("asks for {name} {}, which is not its own {own}", dependency.req));
+                check(
+                    dependency.req != own,
+                    &format!("asks for {name} {}, which is not its own {own}", dependency.req),
+                );
             }
             // Cargo leaves it out of the package.
             None if dependency.kind.as_deref() == Some("dev") && dependency.req == "*" => {}
@@ -152,7 +157,8 @@ fn manifest(package: &Package, published: &[&Package]) -> Vec<String> {
 
 /// What is too much or too little in the package.
 fn packaged(package: &Package) -> Result<Vec<String>> {
-    let listing = stdout_of(cargo("package").args(["--list", "--locked", "--allow-dirty", "--package", &package.name]))?;
+    let listing =
+        stdout_of(cargo("package").args(["--list", "--locked", "--allow-dirty", "--package", &package.name]))?;
     let files: Vec<&str> = listing.lines().collect();
     println!("{}: {} files", package.name, files.len());
     let mut wrong = too_much_or_too_little(&files);
@@ -321,7 +327,8 @@ mod tests {
         ] {
             assert!(wrong(but).iter().any(|line| line.contains(told)), "{told}");
         }
-        let documented = json!({ "features": { "more": [] }, "metadata": { "docs": { "rs": { "all-features": true } } } });
+        let documented =
+            json!({ "features": { "more": [] }, "metadata": { "docs": { "rs": { "all-features": true } } } });
         assert_eq!(wrong(documented), Vec::<String>::new());
     }
 
@@ -336,7 +343,8 @@ mod tests {
 
     #[test]
     fn a_package_carries_its_code_its_licences_and_its_readme_alone() {
-        let whole = ["Cargo.toml", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/a/b.rs", "tests/a.rs"];
+        let whole =
+            ["Cargo.toml", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "src/a/b.rs", "tests/a.rs"];
         assert_eq!(too_much_or_too_little(&whole), Vec::<String>::new());
         assert_eq!(too_much_or_too_little(&whole[1..]), ["has no Cargo.toml"]);
         assert_eq!(too_much_or_too_little(&[&whole[..], &["src/keys.db"]].concat()), ["would carry src/keys.db"]);

@@ -78,9 +78,8 @@ fn packages(tree: &str) -> BTreeSet<(String, String)> {
 
 /// Leaves what is really in it. The tool takes what `cargo metadata` says, which counts optional dependencies that no feature turns on.
 fn prune(bill: &mut Value, packages: &BTreeSet<(String, String)>) -> std::result::Result<(), String> {
-    let package = |component: &Value| {
-        Some((component["name"].as_str()?.to_owned(), component["version"].as_str()?.to_owned()))
-    };
+    let package =
+        |component: &Value| Some((component["name"].as_str()?.to_owned(), component["version"].as_str()?.to_owned()));
     let itself = package(&bill["metadata"]["component"]);
     let mut kept = BTreeSet::from_iter(bill["metadata"]["component"]["bom-ref"].as_str().map(str::to_owned));
     let mut found = BTreeSet::from_iter(itself);
@@ -93,7 +92,7 @@ fn prune(bill: &mut Value, packages: &BTreeSet<(String, String)>) -> std::result
     if let Some(dependencies) = bill["dependencies"].as_array_mut() {
         dependencies.retain(|dependency| is_kept(&dependency["ref"]));
         for dependency in dependencies {
-            if let Some(needed) = dependency["dependsOn"].as_array_mut() {
+            if let Some(needed) = dependency.get_mut("dependsOn").and_then(Value::as_array_mut) {
                 needed.retain(is_kept);
             }
         }
