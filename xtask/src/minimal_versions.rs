@@ -18,14 +18,15 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
         command.env("CARGO_RESOLVER_LOCKFILE_PATH", &lock_file);
         command
     };
-    run(cargo("generate-lockfile").args(["-Z", "direct-minimal-versions"]))?;
     let mut checking = cargo("check");
     checking.args(["--locked", "--all-features"]);
     checking.args(workspace.published().iter().flat_map(|package| ["--package", &package.name]));
-    run(&mut checking).map_err(|error| {
-        format!(
-            "{error}: raise the requirement that is too low, in the workspace's Cargo.toml, to what has what we use"
-        )
-        .into()
-    })
+    run(cargo("generate-lockfile").args(["-Z", "direct-minimal-versions"])).and_then(|()| run(&mut checking)).map_err(
+        |error| {
+            format!(
+                "{error}: raise what the workspace's Cargo.toml asks for, to the version that has what we use and others ask for"
+            )
+            .into()
+        },
+    )
 }
