@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    advisories, arrows, features, msrv, prove, readme,
+    advisories, api, arrows, features, msrv, prove, readme,
     run::{cargo, run},
     setup::setup,
     steps::Steps,
@@ -46,6 +46,8 @@ pub(crate) fn ci() -> ExitCode {
             .args(["--locked", "--workspace", "--all-features", "--no-deps", "--lib"])
             .env("RUSTDOCFLAGS", "-D warnings"))
     });
+    // As docs.rs makes it, too.
+    steps.run("public API", || api::check(&workspace, false));
     steps.run("tests", readme::run_test_command);
     steps.run("model check", || prove::model(true));
     steps.run("simulation", || prove::simulate(&["--quick".into()]));

@@ -1,23 +1,30 @@
 //! The project's own commands: `cargo xtask <command>`.
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
-//! must pass, `bench` holds what a token costs against its limits, and `prove` the protocol against every interleaving of a small
-//! fleet and against very large ones, and the stores against `kill -9`.
+//! must pass, `bench` holds what a token costs against its limits, `prove` the protocol against every interleaving of a small
+//! fleet and against very large ones, and the stores against `kill -9`. `api`, `semver`, `minimal-versions` and `sbom` are parts of
+//! `release`, which checks that all is ready to be published.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
 mod advisories;
+mod api;
 mod arrows;
 mod bench;
 mod ci;
 mod features;
 mod leaks;
+mod minimal_versions;
 mod msrv;
+mod nightly;
 mod prove;
 mod readme;
 mod recorded;
+mod release;
 mod run;
+mod sbom;
 mod section;
+mod semver;
 mod servers;
 mod setup;
 mod steps;
@@ -28,6 +35,8 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
 
 /// Why a command of ours failed, for a person to read.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -58,6 +67,28 @@ enum Command {
         #[command(subcommand)]
         what: Option<bench::Bench>,
     },
+    /// Compare what each published library offers with docs/api.
+    Api {
+        /// Write it down there instead.
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Compare what the published libraries offer with a release: does the version say what changed?
+    Semver {
+        /// A commit, a branch or a tag; the latest tag `v…` unless given.
+        #[arg(long, value_name = "REV")]
+        baseline: Option<String>,
+    },
+    /// Build the published crates with the lowest versions of their dependencies that the manifests ask for.
+    MinimalVersions,
+    /// Write down what the command and the library are made of, as CycloneDX.
+    Sbom,
+    /// Check that all is ready to be published, and print by which commands it is; nothing is published.
+    Release {
+        /// Forgive what is done last: a version's name in the changelog, say.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Prove that no visitor is lost by accident, as far as a machine can.
     #[command(subcommand)]
     Prove(prove::Prove),
@@ -69,6 +100,13 @@ fn main() -> ExitCode {
         Command::Test { sealed } => test::test(sealed),
         Command::Bench { what } => bench::bench(what.as_ref()),
         Command::Prove(what) => prove::prove(&what),
+        Command::Api { bless } => Workspace::load().and_then(|workspace| api::check(&workspace, bless)),
+        Command::Semver { baseline } => {
+            Workspace::load().and_then(|workspace| semver::check(&workspace, baseline.as_deref()))
+        }
+        Command::MinimalVersions => Workspace::load().and_then(|workspace| minimal_versions::check(&workspace)),
+        Command::Sbom => Workspace::load().and_then(|workspace| sbom::write(&workspace)),
+        Command::Release { dry_run } => return release::release(dry_run),
         // Its last line is the sums, with nothing after them.
         Command::Ci => return ci::ci(),
     };

@@ -28,10 +28,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result {
 
 /// A Rust release: major, minor, patch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rust(u32, u32, u32);
+pub(crate) struct Rust(u32, u32, u32);
 
 impl Rust {
-    fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(str::parse);
         let mut next = || parts.next().unwrap_or(Ok(0)).ok();
         Some(Self(next()?, next()?, next()?))

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    Result,
+    Result, nightly,
     run::{program, root, run},
     servers, tools,
 };
@@ -12,7 +12,8 @@ use crate::{
 pub(crate) fn setup() -> Result {
     suites()?;
     tools::openssl()?;
-    tools::cargo_deny()
+    tools::cargo_deny()?;
+    nightly::install()
 }
 
 /// What the test suites need.

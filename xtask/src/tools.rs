@@ -9,18 +9,36 @@ use crate::{
 
 /// Pinned, so that a new release cannot turn a green change red.
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_CYCLONEDX: &str = "0.5.9";
+const CARGO_SEMVER_CHECKS: &str = "0.51.0";
 
 /// The oldest Node.js that runs the JavaScript SDK: it has a global `fetch`.
 const NODE_MAJOR: u32 = 18;
 
 /// Makes sure that the pinned cargo-deny is installed.
 pub(crate) fn cargo_deny() -> Result {
-    if version_of(cargo("deny").arg("--version")).is_some_and(|version| version == CARGO_DENY) {
-        println!("cargo-deny {CARGO_DENY}: installed");
+    subcommand_of_cargo("deny", CARGO_DENY, "three minutes")
+}
+
+/// Makes sure that the pinned cargo-cyclonedx is installed.
+pub(crate) fn cargo_cyclonedx() -> Result {
+    subcommand_of_cargo("cyclonedx", CARGO_CYCLONEDX, "two minutes")
+}
+
+/// Makes sure that the pinned cargo-semver-checks is installed.
+pub(crate) fn cargo_semver_checks() -> Result {
+    subcommand_of_cargo("semver-checks", CARGO_SEMVER_CHECKS, "eight minutes")
+}
+
+/// Makes sure that `cargo NAME` is installed, in this very version.
+fn subcommand_of_cargo(name: &str, wanted: &str, takes: &str) -> Result {
+    let package = format!("cargo-{name}");
+    if version_of(cargo(name).arg("--version")).is_some_and(|version| version == wanted) {
+        println!("{package} {wanted}: installed");
         return Ok(());
     }
-    println!("cargo-deny {CARGO_DENY}: missing; building it takes about three minutes");
-    run(cargo("install").args(["--locked", "--version", CARGO_DENY, "cargo-deny"]))
+    println!("{package} {wanted}: missing; building it takes about {takes}");
+    run(cargo("install").args(["--locked", "--version", wanted, &package]))
 }
 
 /// Makes sure that Node.js and npm are installed and new enough.

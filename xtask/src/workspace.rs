@@ -30,6 +30,19 @@ pub(crate) struct Package {
     pub(crate) rust_version: Option<String>,
     /// `Some([])` is `publish = false`.
     pub(crate) publish: Option<Vec<String>>,
+    pub(crate) description: Option<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) repository: Option<String>,
+    pub(crate) readme: Option<String>,
+    #[serde(default)]
+    pub(crate) keywords: Vec<String>,
+    #[serde(default)]
+    pub(crate) categories: Vec<String>,
+    #[serde(default)]
+    targets: Vec<Target>,
+    /// `[package.metadata]`.
+    #[serde(default)]
+    metadata: serde_json::Value,
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) dependencies: Vec<Dependency>,
 }
@@ -39,6 +52,16 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     /// Nothing for a normal dependency, else `dev` or `build`.
     pub(crate) kind: Option<String>,
+    /// The version asked for; `*` where it is named by its path alone.
+    #[serde(default)]
+    pub(crate) req: String,
+    /// Where it is, if it is one of ours.
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Target {
+    kind: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +97,13 @@ impl Workspace {
         self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }
 
+    /// Those of them that users get, by name.
+    pub(crate) fn published(&self) -> Vec<&Package> {
+        let mut published: Vec<_> = self.members().filter(|package| package.is_published()).collect();
+        published.sort_by_key(|package| &package.name);
+        published
+    }
+
     /// All that a package needs to be built for its users: itself, its normal and its build dependencies, and theirs.
     pub(crate) fn needed_by<'a>(&'a self, package: &'a Package) -> Vec<&'a Package> {
         let nodes: HashMap<&str, &Node> = self.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
@@ -94,6 +124,16 @@ impl Workspace {
 impl Package {
     pub(crate) fn is_published(&self) -> bool {
         self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
+
+    /// Whether other crates can use it, which a program alone they cannot.
+    pub(crate) fn is_library(&self) -> bool {
+        self.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "lib"))
+    }
+
+    /// Whether docs.rs is told to turn all features on.
+    pub(crate) fn documents_all_features(&self) -> bool {
+        self.metadata["docs"]["rs"]["all-features"] == true
     }
 
     /// The package's folder, seen from the repository's root.

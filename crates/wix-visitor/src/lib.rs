@@ -90,6 +90,8 @@
 //! | `wait_replicas` | Redis, but no Cluster | a write counts once so many replicas have it | 0 |
 //! | `wait_ms` | where `wait_replicas` is given | how long they are waited for; below `timeout_ms` | half of `timeout_ms` |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "http")]
 mod connect;
 #[cfg(feature = "sealing")]
