@@ -12,10 +12,22 @@ use crate::{
 /// Pinned, so that a new one cannot turn a green change red. Its rustdoc writes the JSON that our version of `public-api` reads.
 const NIGHTLY: &str = "nightly-2026-05-20";
 
+/// The commits in it end on the day before.
+const UP_TO: &str = "2026-05-19";
+
+/// By which name it is installed: its own, or that of the newest nightly of a machine where that is the same.
+fn installed() -> Option<&'static str> {
+    let is_it = |name: &str| {
+        let version = first_line(program("rustup").args(["run", name, "rustc", "--version"]));
+        version.is_some_and(|version| version.contains(UP_TO))
+    };
+    [NIGHTLY, "nightly"].into_iter().find(|name| is_it(name))
+}
+
 /// Makes sure that it is installed.
 pub(crate) fn install() -> Result {
-    if let Some(version) = first_line(program("rustup").args(["run", NIGHTLY, "cargo", "--version"])) {
-        println!("{NIGHTLY}: installed ({version})");
+    if let Some(name) = installed() {
+        println!("{NIGHTLY}: installed (as {name})");
         return Ok(());
     }
     println!("{NIGHTLY}: missing; installing it takes about a minute");
@@ -31,7 +43,9 @@ pub(crate) fn install() -> Result {
 /// Its cargo, with a target folder of its own, so that it and the Rust in use do not undo each other's work.
 pub(crate) fn cargo(subcommand: &str, workspace: &Workspace) -> Command {
     let mut command = program("rustup");
-    command.args(["run", NIGHTLY, "cargo", subcommand]).env("CARGO_TARGET_DIR", target_directory(workspace));
+    command
+        .args(["run", installed().unwrap_or(NIGHTLY), "cargo", subcommand])
+        .env("CARGO_TARGET_DIR", target_directory(workspace));
     command
 }
 
