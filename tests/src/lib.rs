@@ -12,6 +12,8 @@ pub mod halting;
 pub mod instance;
 #[cfg(all(feature = "load", unix))]
 pub mod load;
+#[cfg(all(feature = "redis", unix))]
+pub mod migration;
 pub mod numbers;
 #[cfg(all(any(feature = "browser", feature = "redis"), unix))]
 pub mod port;

@@ -1,5 +1,5 @@
 //! `cargo xtask prove`: holds the protocol against every interleaving of a small fleet, against long simulated ones and against
-//! very large ones, the stores against `kill -9` and against servers that fail, and the shop against all of that under load.
+//! very large ones, the stores against `kill -9`, moves and servers that fail, and the shop against all of that under load.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -51,6 +51,13 @@ pub(crate) enum Prove {
         #[arg(long)]
         quick: bool,
     },
+    /// Move visitors from each store to each other while they are used, kill that a hundred times each, and note it in
+    /// docs/guarantees.md.
+    Migrate {
+        /// Four times each, without a report.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Put two instances of the shop under load for ten minutes, kill one each minute, and note in docs/guarantees.md what became of
     /// 500 carts.
     Web {
@@ -71,8 +78,9 @@ pub(crate) fn prove(what: &Prove) -> Result {
     match what {
         Prove::Model { quick } => model(*quick),
         Prove::Kill { quick } => kill(*quick),
-        Prove::Failover { quick } => on_redis("failover", *quick),
-        Prove::Windows { quick } => on_redis("windows", *quick),
+        Prove::Failover { quick } => on_redis("failover", *quick, 3),
+        Prove::Windows { quick } => on_redis("windows", *quick, 3),
+        Prove::Migrate { quick } => on_redis("migrate", *quick, 4),
         Prove::Fleet { quick } => fleet(*quick),
         Prove::Web { quick } => web(*quick),
         Prove::Simulate { arguments } => simulate(arguments),
@@ -109,13 +117,13 @@ fn kill(quick: bool) -> Result {
     })
 }
 
-/// What is done to real servers, by a program of that name.
-fn on_redis(name: &str, quick: bool) -> Result {
+/// What is done with real servers, by a program of that name: a hundred times, or so few.
+fn on_redis(name: &str, quick: bool, few: u32) -> Result {
     setup::redis()?;
     let mut proving = cargo("run");
     proving.args(["--locked", "--package=wix-visitor-tests", "--features=redis", "--bin", name, "--"]);
     if quick {
-        return run(proving.arg("3"));
+        return run(proving.arg(few.to_string()));
     }
     reported(name, |section| run(proving.arg("100").arg(section)))
 }

@@ -64,6 +64,7 @@ mod tests {
         for (document, name) in [
             ("docs/guarantees.md", "model"),
             ("docs/guarantees.md", "kill"),
+            ("docs/guarantees.md", "migrate"),
             ("docs/guarantees.md", "failover"),
             ("docs/guarantees.md", "fleet"),
             ("docs/guarantees.md", "web"),

@@ -12,6 +12,7 @@ mod doctor;
 mod faults;
 mod fixture;
 mod harness;
+mod migrating;
 mod mistaken;
 mod rights;
 mod trips;
