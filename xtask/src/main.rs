@@ -1,8 +1,8 @@
 //! The project's own commands: `cargo xtask <command>`.
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
-//! must pass, `bench` holds what a token costs against its limits, and `prove` the protocol against every interleaving of a small
-//! fleet and against very large ones, and the stores against `kill -9`.
+//! must pass, `bench` holds what a token costs against its limits, `fuzz` what reads untrusted input against what a fuzzer makes up, and
+//! `prove` the protocol against every interleaving of a small fleet and against very large ones, and the stores against `kill -9`.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
@@ -11,6 +11,7 @@ mod arrows;
 mod bench;
 mod ci;
 mod features;
+mod fuzz;
 mod leaks;
 mod msrv;
 mod prove;
@@ -54,6 +55,8 @@ enum Command {
         #[command(subcommand)]
         what: Option<bench::Bench>,
     },
+    /// Feed what reads untrusted input with what a fuzzer makes up, and note in docs/guarantees.md what came of it.
+    Fuzz(fuzz::Fuzz),
     /// Prove that no visitor is lost by accident, as far as a machine can.
     #[command(subcommand)]
     Prove(prove::Prove),
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::setup(),
         Command::Test => test::test(),
         Command::Bench { what } => bench::bench(what.as_ref()),
+        Command::Fuzz(what) => fuzz::fuzz(&what),
         Command::Prove(what) => prove::prove(&what),
         // Its last line is the sums, with nothing after them.
         Command::Ci => return ci::ci(),

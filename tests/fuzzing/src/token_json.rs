@@ -1,0 +1,56 @@
+//! The token JSON of the JavaScript SDK, any text: what is read is written the same, and no oddity costs a refresh token.
+
+use serde_json::Value;
+use wix_visitor_core::{ErrorKind, Tokens};
+
+use crate::marker::{FOREIGN, planted, shows};
+
+/// Where an oddity may stand, beside a refresh token.
+const BESIDE: [&str; 8] = [
+    r#"{"accessToken":ODD,"refreshToken":{"value":"KEPT"}}"#,
+    r#"{"accessToken":{"value":ODD},"refreshToken":{"value":"KEPT","role":"visitor"}}"#,
+    r#"{"accessToken":{"value":"a","expiresAt":ODD},"refreshToken":{"value":"KEPT"}}"#,
+    r#"{"accessToken":{"value":"a"},"refreshToken":{"value":"KEPT","role":ODD}}"#,
+    r#"{"odd":ODD,"refreshToken":"KEPT"}"#,
+    r#"{"refreshToken":{"odd":ODD,"value":"KEPT"},"accessToken":null}"#,
+    r#"{"clientId":ODD,"tokens":{"refreshToken":{"value":"KEPT"}}}"#,
+    r#"{"tokens":{"accessToken":ODD,"refreshToken":{"value":"KEPT"}},"accessToken":ODD}"#,
+];
+
+pub(crate) fn check(bytes: &[u8]) {
+    let Ok(text) = String::from_utf8(planted(bytes)) else { return };
+    match Tokens::from_json(&text) {
+        Ok(tokens) => comes_back(&tokens),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(!shows(&format!("{error} {error:?}"), FOREIGN, 8), "a token is in the error: {error}");
+        }
+    }
+    for beside in BESIDE {
+        let text = beside.replace("ODD", if text.trim().is_empty() { "NaN" } else { &text });
+        // What is no JSON any more, and what is nested too deep to be read, is an error that says so.
+        if serde_json::from_str::<Value>(&text).is_ok() {
+            let tokens = Tokens::from_json(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let kept = tokens.refresh.as_ref().is_some_and(|token| token.value.expose() == "KEPT");
+            // An oddity may bring members of its own.
+            assert!(kept || text.matches("efreshToken").count() > 1 || text.contains('\\'), "{text}: lost");
+        }
+    }
+}
+
+fn comes_back(tokens: &Tokens) {
+    for token in [tokens.access.as_ref().map(|token| &token.value), tokens.refresh.as_ref().map(|token| &token.value)] {
+        assert!(token.is_none_or(|token| !token.is_blank()), "a token of nothing");
+    }
+    let shown = format!("{tokens:?}");
+    assert!(!shows(&shown, FOREIGN, 8), "{shown}");
+    let written = tokens.to_json();
+    let again = Tokens::from_json(written.expose()).unwrap_or_else(|error| panic!("cannot be read again: {error}"));
+    assert_eq!(again.refresh, tokens.refresh, "another refresh token");
+    let access = |tokens: &Tokens| {
+        let token = tokens.access.as_ref()?;
+        Some((token.value.clone(), token.expires_at.as_secs()))
+    };
+    assert_eq!(access(&again), access(tokens), "another access token, or another end of it");
+    assert_eq!(again.to_json(), written);
+}
