@@ -25,6 +25,8 @@ use wix_visitor_core::{
 };
 use wix_visitor_testkit::TestClock;
 
+/// Each input has visitors of its own, and few.
+const FEW_BYTES: usize = 64 * 1024;
 /// More of them is only slow.
 const MOST_PLANTED: usize = 32;
 
@@ -33,7 +35,9 @@ pub(crate) fn check(bytes: &[u8]) {
     runtime().block_on(async {
         by_id(&request).await;
         sealed(&request, given).await;
-        on_loopback(&request).await;
+        if request.headers.contains_key(HOST) {
+            on_loopback(&request).await;
+        }
     });
 }
 
@@ -199,7 +203,7 @@ fn sealed_layer(name: &'static str) -> SealedSessionLayer {
         SealingKey::from_text("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap_or_else(|error| panic!("{error}"));
     let issuer = Issuer { name, minted: AtomicU32::new(0) };
     let layer = SealedSessionLayer::configured(client_id(), issuer, KeyRing::new(key), |builder| {
-        builder.clock(TestClock::default())
+        builder.clock(TestClock::default()).snapshot_bytes(FEW_BYTES)
     });
     layer.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -208,7 +212,7 @@ fn sealed_layer(name: &'static str) -> SealedSessionLayer {
 fn visitors() -> Visitors {
     let issuer = Issuer { name: "new", minted: AtomicU32::new(0) };
     let builder = Visitors::builder(client_id(), issuer, MemoryStore::new()).clock(TestClock::default());
-    builder.build().unwrap_or_else(|error| panic!("{error}"))
+    builder.snapshot_bytes(FEW_BYTES).build().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The cookies of one answer, each a name and a value, and whose tokens are in them.

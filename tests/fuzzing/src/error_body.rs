@@ -7,7 +7,7 @@ use serde_json::Value;
 use wix_visitor_core::GrantFailure::{Doubtful, Misconfigured, Refused, Transient, Unknown};
 use wix_visitor_http::fuzzing::judge;
 
-use crate::marker::{FOREIGN, SENT, SENT_WORDS, planted, shows};
+use crate::marker::{FOREIGN, SENT, SENT_WORDS, planted};
 
 /// An answer, written as `renewal 400`, lines of headers, an empty line, and the body; `mint` and `cut` are known too.
 struct Answer {
@@ -58,7 +58,7 @@ impl Answer {
 pub(crate) fn check(bytes: &[u8]) {
     let answer = Answer::of(bytes);
     let Answer { renewal, status, whole, ref headers, ref body } = answer;
-    let error = match judge(renewal, status, headers, (body, whole), &[SENT, SENT_WORDS]) {
+    let error = match judge(renewal, status, headers, (body, whole), &[SENT.text(), SENT_WORDS.text()]) {
         Ok(_) => return assert!((200..=299).contains(&status), "an error is no reply"),
         Err(error) => error,
     };
@@ -80,8 +80,8 @@ pub(crate) fn check(bytes: &[u8]) {
     }
     let (words, shown) = (error.to_string(), format!("{error:?}"));
     for text in [&words, &shown] {
-        assert!(!shows(text, SENT, 8) && !shows(text, SENT_WORDS, 8), "what was sent came back: {text}");
-        assert!(!shows(text, FOREIGN, 16), "a token came back: {text}");
+        assert!(!SENT.shows_in(text, 8) && !SENT_WORDS.shows_in(text, 8), "what was sent came back: {text}");
+        assert!(!FOREIGN.shows_in(text, 16), "a token came back: {text}");
     }
     assert!(words.chars().count() < 400 && !words.chars().any(char::is_control), "not fit for a line: {words}");
     assert!(error.retry_after.is_none_or(|after| after <= Duration::from_secs(3600)), "locked out");

@@ -3,7 +3,7 @@
 use wix_visitor_core::{ClientId, Secret, StoreKey};
 use wix_visitor_testkit::sandbox::Fault;
 
-use crate::marker::{FOREIGN, planted, shows};
+use crate::marker::{FOREIGN, planted};
 
 pub(crate) fn check(bytes: &[u8]) {
     let Ok(text) = String::from_utf8(planted(bytes)) else { return };
@@ -33,9 +33,9 @@ fn fault(text: &str) {
         Ok(fault) => {
             let shown = format!("{fault:?}");
             // The path that it is for is told, and may be anything.
-            assert!(text.trim_start().starts_with('/') || !shows(&shown, FOREIGN, 8), "{shown}");
+            assert!(text.trim_start().starts_with('/') || !FOREIGN.shows_in(&shown, 8), "{shown}");
             assert_eq!(format!("{:?}", fault.clone()), shown);
         }
-        Err(error) => assert!(!shows(&error.to_string(), FOREIGN, 8), "{error}"),
+        Err(error) => assert!(!FOREIGN.shows_in(&error.to_string(), 8), "{error}"),
     }
 }

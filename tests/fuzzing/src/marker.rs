@@ -1,46 +1,82 @@
 //! Secrets to plant into inputs, and whether they come out again where they must not.
 
-/// Stands in inputs for [`FOREIGN`].
-const STANDS_FOR_FOREIGN: &str = "TOKEN";
-/// A token that we never sent, as long as Wix's own parts are.
-pub(crate) const FOREIGN: &str =
-    "OauthNG.JWS.eyJraWQiOiJZSEJzdUpwSCJ9.eyJkYXRhIjoie1wiaWRcIjpcIjEyM1wifSJ9.Qf3mZx9Lw2Vb7Kp4";
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-/// Stands in inputs for [`SENT`].
-const STANDS_FOR_SENT: &str = "SENT";
-/// The refresh token that we sent.
-pub(crate) const SENT: &str = "JWS.eyJhbGciOiJIUzI1NiJ9.eyJyZWZyZXNoIjoiYWJjZGVmIn0.x7Hq2Tn5Ry8Wd3";
+/// Pieces of this many bytes are looked for first.
+const PIECE: usize = 8;
+
+/// A secret.
+pub(crate) struct Marker {
+    text: &'static str,
+    pieces: BTreeSet<&'static [u8]>,
+}
+
+/// A token that we never sent, as long as Wix's own parts are. `TOKEN` stands for it in inputs.
+pub(crate) static FOREIGN: LazyLock<Marker> = LazyLock::new(|| {
+    Marker::of("OauthNG.JWS.eyJraWQiOiJZSEJzdUpwSCJ9.eyJkYXRhIjoie1wiaWRcIjpcIjEyM1wifSJ9.Qf3mZx9Lw2Vb7Kp4")
+});
+/// The refresh token that we sent. `SENT` stands for it in inputs.
+pub(crate) static SENT: LazyLock<Marker> =
+    LazyLock::new(|| Marker::of("JWS.eyJhbGciOiJIUzI1NiJ9.eyJyZWZyZXNoIjoiYWJjZGVmIn0.x7Hq2Tn5Ry8Wd3"));
 /// Another secret that we sent, in a header of its own: with blanks in it.
-pub(crate) const SENT_WORDS: &str = "key of the gate 42";
+pub(crate) static SENT_WORDS: LazyLock<Marker> = LazyLock::new(|| Marker::of("key of the gate 42"));
+
+impl Marker {
+    fn of(text: &'static str) -> Self {
+        Self { text, pieces: text.as_bytes().windows(PIECE).collect() }
+    }
+
+    pub(crate) fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// Whether the text holds a piece of the secret of this length, which is 8 at least.
+    pub(crate) fn shows_in(&self, text: &str, piece: usize) -> bool {
+        // A long search only where a short one found something.
+        text.as_bytes().windows(PIECE).any(|window| self.pieces.contains(window))
+            && self.text.as_bytes().windows(piece).any(|piece| holds(text.as_bytes(), piece))
+    }
+}
 
 /// The text with the secrets planted in it.
 pub(crate) fn planted(text: &[u8]) -> Vec<u8> {
-    let text = replaced(text, STANDS_FOR_FOREIGN.as_bytes(), FOREIGN.as_bytes());
-    replaced(&text, STANDS_FOR_SENT.as_bytes(), SENT.as_bytes())
+    replaced(&replaced(text, b"TOKEN", FOREIGN.text), b"SENT", SENT.text)
 }
 
 /// The text with one piece in the place of another.
-pub(crate) fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+fn replaced(text: &[u8], old: &[u8], new: &str) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some(first) = rest.first() {
-        if let Some(after) = rest.strip_prefix(old) {
-            out.extend_from_slice(new);
-            rest = after;
-        } else {
-            out.push(*first);
-            rest = &rest[1..];
+    while let Some((first, after)) = rest.split_first() {
+        match Some(rest).filter(|_| Some(first) == old.first()).and_then(|rest| rest.strip_prefix(old)) {
+            Some(after) => {
+                out.extend_from_slice(new.as_bytes());
+                rest = after;
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
         }
     }
     out
 }
 
-/// Whether the text holds a piece of the secret of this length.
-pub(crate) fn shows(text: &str, secret: &str, piece: usize) -> bool {
-    let text = text.as_bytes();
-    text.len() >= piece && secret.as_bytes().windows(piece).any(|piece| holds(text, piece))
-}
-
 /// Whether these bytes hold those.
 pub(crate) fn holds(bytes: &[u8], piece: &[u8]) -> bool {
     bytes.windows(piece.len()).any(|window| window == piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planted_secret_shows_in_pieces_and_as_a_whole() {
+        let text = String::from_utf8(planted(b"a TOKEN, SEN and SENT")).unwrap();
+        assert_eq!(text, format!("a {}, SEN and {}", FOREIGN.text(), SENT.text()));
+        assert!(FOREIGN.shows_in(&text, 16) && SENT.shows_in(&text, 8) && !SENT_WORDS.shows_in(&text, 8));
+        assert!(SENT_WORDS.shows_in("of the gate", 8) && !SENT_WORDS.shows_in("of the gate", 12));
+        assert!(!SENT_WORDS.shows_in("of  the  gate", 8) && !SENT_WORDS.shows_in("", 8));
+    }
 }

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use wix_visitor_core::record::{Record, decode, encode};
 use wix_visitor_core::{StoreError, StoreErrorKind};
 
-use crate::marker::{FOREIGN, planted, shows};
+use crate::marker::{FOREIGN, planted};
 
 pub(crate) fn check(bytes: &[u8]) {
     let bytes = planted(bytes);
@@ -33,7 +33,7 @@ fn check_read(read: Result<Record, StoreError>) {
         }
         Err(error) => {
             assert!(matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::Unsupported));
-            assert!(!shows(&format!("{error} {error:?}"), FOREIGN, 8), "a token is in the error: {error}");
+            assert!(!FOREIGN.shows_in(&format!("{error} {error:?}"), 8), "a token is in the error: {error}");
         }
     }
 }

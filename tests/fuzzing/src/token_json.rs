@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wix_visitor_core::{ErrorKind, Tokens};
 
-use crate::marker::{FOREIGN, planted, shows};
+use crate::marker::{FOREIGN, planted};
 
 /// Where an oddity may stand, beside a refresh token.
 const BESIDE: [&str; 8] = [
@@ -23,7 +23,7 @@ pub(crate) fn check(bytes: &[u8]) {
         Ok(tokens) => comes_back(&tokens),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            assert!(!shows(&format!("{error} {error:?}"), FOREIGN, 8), "a token is in the error: {error}");
+            assert!(!FOREIGN.shows_in(&format!("{error} {error:?}"), 8), "a token is in the error: {error}");
         }
     }
     for beside in BESIDE {
@@ -43,7 +43,7 @@ fn comes_back(tokens: &Tokens) {
         assert!(token.is_none_or(|token| !token.is_blank()), "a token of nothing");
     }
     let shown = format!("{tokens:?}");
-    assert!(!shows(&shown, FOREIGN, 8), "{shown}");
+    assert!(!FOREIGN.shows_in(&shown, 8), "{shown}");
     let written = tokens.to_json();
     let again = Tokens::from_json(written.expose()).unwrap_or_else(|error| panic!("cannot be read again: {error}"));
     assert_eq!(again.refresh, tokens.refresh, "another refresh token");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use wix_visitor_core::{GrantError, GrantFailure, GrantReply};
 use wix_visitor_http::fuzzing::{judge, token_info};
 
-use crate::marker::{FOREIGN, holds, planted, shows};
+use crate::marker::{FOREIGN, holds, planted};
 
 /// A refresh token that surely stands in the reply.
 const KEPT: &str = "KEPT";
@@ -46,7 +46,7 @@ fn check_read(read: &Result<GrantReply, GrantError>, whole: bool) {
         Err(error) => {
             let expected = if whole { GrantFailure::Transient } else { GrantFailure::Unknown };
             assert_eq!(error.failure, expected);
-            assert!(!shows(&format!("{error} {error:?}"), FOREIGN, 8), "a token is in the error");
+            assert!(!FOREIGN.shows_in(&format!("{error} {error:?}"), 8), "a token is in the error");
         }
     }
 }
