@@ -73,8 +73,7 @@ fn from_text(bytes: &[u8]) {
         Ok(key) => assert_eq!(key.to_text().expose(), text.trim(), "another spelling of a key"),
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            let shown = format!("{error} {error:?}");
-            assert!(text.len() < 40 || !shown.contains(text), "a key that is nearly one is quoted");
+            assert!(SealingKey::from_text("").is_err_and(|none| none.to_string() == error.to_string()), "it is quoted");
         }
     }
 }
