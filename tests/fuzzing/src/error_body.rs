@@ -20,7 +20,7 @@ struct Answer {
 
 impl Answer {
     fn of(bytes: &[u8]) -> Self {
-        let end = bytes.windows(2).position(|pair| pair == b"\n\n");
+        let end = memchr::memmem::find(bytes, b"\n\n");
         let (head, body) = end.map_or((&b""[..], bytes), |end| (&bytes[..end], &bytes[end + 2..]));
         let mut answer =
             Self { renewal: true, status: 400, whole: true, headers: HeaderMap::new(), body: planted(body) };

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use memchr::memmem;
+
 /// Pieces of this many bytes are looked for first.
 const PIECE: usize = 8;
 const SLOTS: usize = 4096;
@@ -55,25 +57,19 @@ pub(crate) fn planted(text: &[u8]) -> Vec<u8> {
 
 /// The text with one piece in the place of another.
 fn replaced(text: &[u8], old: &[u8], new: &str) -> Vec<u8> {
-    let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some((first, after)) = rest.split_first() {
-        match Some(rest).filter(|_| Some(first) == old.first()).and_then(|rest| rest.strip_prefix(old)) {
-            Some(after) => {
-                out.extend_from_slice(new.as_bytes());
-                rest = after;
-            }
-            None => {
-                out.push(*first);
-                rest = after;
-            }
-        }
+    let (mut out, mut done) = (Vec::with_capacity(text.len()), 0);
+    for at in memmem::find_iter(text, old) {
+        out.extend_from_slice(&text[done..at]);
+        out.extend_from_slice(new.as_bytes());
+        done = at + old.len();
     }
+    out.extend_from_slice(&text[done..]);
     out
 }
 
 /// Whether these bytes hold those.
 pub(crate) fn holds(bytes: &[u8], piece: &[u8]) -> bool {
-    bytes.windows(piece.len()).any(|window| window == piece)
+    memmem::find(bytes, piece).is_some()
 }
 
 #[cfg(test)]

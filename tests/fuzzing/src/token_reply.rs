@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use memchr::memmem;
 use serde_json::Value;
 use wix_visitor_core::{GrantError, GrantFailure, GrantReply};
 use wix_visitor_http::fuzzing::{judge, token_info};
@@ -65,5 +66,5 @@ fn named(body: &[u8]) -> Vec<String> {
 
 /// Whether no field of a refresh token can stand there twice.
 fn is_plain(body: &[u8]) -> bool {
-    !holds(body, b"\\") && body.windows(6).filter(|window| window == b"efresh").count() == 1
+    !holds(body, b"\\") && memmem::find_iter(body, b"efresh").count() == 1
 }
