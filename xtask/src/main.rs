@@ -1,9 +1,9 @@
 //! The project's own commands: `cargo xtask <command>`.
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
-//! must pass, `bench` holds what a token costs against its limits, `prove` the protocol against every interleaving of a small
-//! fleet and against very large ones, and the stores against `kill -9`. `api`, `semver`, `minimal-versions` and `sbom` are parts of
-//! `release`, which checks that all is ready to be published.
+//! must pass, `bench` holds what a token costs against its limits, `fuzz` what reads untrusted input against what a fuzzer makes up, and
+//! `prove` the protocol against every interleaving of a small fleet and against very large ones, and the stores against `kill -9`. `api`,
+//! `semver`, `minimal-versions` and `sbom` are parts of `release`, which checks that all is ready to be published.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
@@ -13,6 +13,7 @@ mod arrows;
 mod bench;
 mod ci;
 mod features;
+mod fuzz;
 mod leaks;
 mod minimal_versions;
 mod msrv;
@@ -89,6 +90,8 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Feed what reads untrusted input with what a fuzzer makes up, and note in docs/guarantees.md what came of it.
+    Fuzz(fuzz::Fuzz),
     /// Prove that no visitor is lost by accident, as far as a machine can.
     #[command(subcommand)]
     Prove(prove::Prove),
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Setup => setup::setup(),
         Command::Test { sealed } => test::test(sealed),
         Command::Bench { what } => bench::bench(what.as_ref()),
+        Command::Fuzz(what) => fuzz::fuzz(&what),
         Command::Prove(what) => prove::prove(&what),
         Command::Api { bless } => Workspace::load().and_then(|workspace| api::check(&workspace, bless)),
         Command::Semver { baseline } => {

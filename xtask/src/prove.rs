@@ -14,7 +14,7 @@ use crate::{
     workspace::Workspace,
 };
 
-const GUARANTEES: &str = "docs/guarantees.md";
+pub(crate) const GUARANTEES: &str = "docs/guarantees.md";
 /// Where its pictures are.
 const PICTURES: &str = "docs";
 

@@ -68,6 +68,7 @@ mod tests {
             ("docs/guarantees.md", "failover"),
             ("docs/guarantees.md", "fleet"),
             ("docs/guarantees.md", "web"),
+            ("docs/guarantees.md", "fuzz"),
             ("docs/benchmarks.md", "ratios"),
             ("docs/benchmarks.md", "growth"),
         ] {

@@ -12,6 +12,12 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_CYCLONEDX: &str = "0.5.9";
 const CARGO_SEMVER_CHECKS: &str = "0.51.0";
 
+/// Pinned likewise.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// The Rust that fuzzing needs: what measures how far an input came is not stable.
+pub(crate) const NIGHTLY: &str = "nightly";
+
 /// The oldest Node.js that runs the JavaScript SDK: it has a global `fetch`.
 const NODE_MAJOR: u32 = 18;
 
@@ -39,6 +45,21 @@ fn subcommand_of_cargo(name: &str, wanted: &str, takes: &str) -> Result {
     }
     println!("{package} {wanted}: missing; building it takes about {takes}");
     run(cargo("install").args(["--locked", "--version", wanted, &package]))
+}
+
+/// Makes sure that the pinned cargo-fuzz is installed, and a nightly Rust for it.
+pub(crate) fn cargo_fuzz() -> Result {
+    let nightly = || version_of(program("rustup").args(["run", NIGHTLY, "rustc", "--version"]));
+    if nightly().is_none() {
+        println!("nightly Rust: missing");
+        run(program("rustup").args(["toolchain", "install", NIGHTLY, "--profile", "minimal"]))?;
+    }
+    if version_of(cargo("fuzz").arg("--version")).is_some_and(|version| version == CARGO_FUZZ) {
+        println!("cargo-fuzz {CARGO_FUZZ}: installed");
+        return Ok(());
+    }
+    println!("cargo-fuzz {CARGO_FUZZ}: missing; building it takes about two minutes");
+    run(cargo("install").args(["--locked", "--version", CARGO_FUZZ, "cargo-fuzz"]))
 }
 
 /// Makes sure that Node.js and npm are installed and new enough.

@@ -219,7 +219,8 @@ fn moment(value: &Value) -> Option<Timestamp> {
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    if !number.is_finite() || number.abs() > 1e15 {
+    // Beyond this, the seconds that we write would be read as milliseconds again.
+    if !number.is_finite() || number.abs() > 1e14 {
         return None;
     }
     let millis = if number.abs() > 1e11 { number } else { number * 1000.0 };
@@ -341,6 +342,19 @@ mod tests {
             assert_eq!(tokens.access.as_ref().unwrap().expires_at.as_secs(), 1_767_225_600, "{written}");
             assert!(tokens.to_json().expose().contains("\"expiresAt\":1767225600}"));
         }
+    }
+
+    #[test]
+    fn an_expiry_is_read_again_as_it_was_written_or_counts_as_past_from_the_start() {
+        for written in ["100000000000000", "-100000000000000", "100000000000", "99999999999", "100000000001", "-0.5"] {
+            let tokens = read(&format!(r#"{{"accessToken":{{"value":"a","expiresAt":{written}}}}}"#));
+            let again = read(tokens.to_json().expose());
+            let ends = |tokens: Tokens| tokens.access.unwrap().expires_at.as_secs();
+            assert_eq!(ends(again), ends(tokens), "{written}");
+        }
+        let tokens = read(r#"{"accessToken":{"value":"a","expiresAt":999999999999999},"refreshToken":"r"}"#);
+        assert_eq!(tokens.access.unwrap().expires_at, Timestamp::default());
+        assert_eq!(tokens.refresh.unwrap().value.expose(), "r");
     }
 
     #[test]

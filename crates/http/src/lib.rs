@@ -5,6 +5,9 @@ mod call;
 #[cfg(test)]
 mod call_tests;
 mod endpoint;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)] // no promise of stability
+pub mod fuzzing;
 mod memory;
 mod network;
 mod options;

@@ -25,8 +25,9 @@ pub(crate) fn quote(text: &str, secrets: &[&str]) -> String {
             out.push_str(word);
         }
     }
-    // A secret with blanks in it, or one that the server spread over words, shows only in the whole.
-    if echoes(&looked_at, secrets) && echoes(&out, secrets) {
+    // A secret with blanks in it, or one that the server spread over words, shows only in the whole; and it may be what we made of the
+    // blanks that shows it.
+    if echoes(&out, secrets) {
         return REDACTED.to_owned();
     }
     match out.char_indices().nth(MAX_CHARS) {
@@ -41,7 +42,7 @@ pub(crate) fn request_id(headers: &http::HeaderMap, secrets: &[&str]) -> Option<
     let fits = !id.is_empty()
         && id.len() <= 128
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'|'));
-    (fits && !echoes(id, secrets)).then(|| id.to_owned())
+    (fits && !is_marked(id) && !echoes(id, secrets)).then(|| id.to_owned())
 }
 
 fn is_plain(c: char) -> bool {
@@ -57,10 +58,15 @@ fn is_token_like(word: &str) -> bool {
         let has = |f: fn(&u8) -> bool| run.as_bytes().iter().any(f);
         let digits = has(u8::is_ascii_digit);
         let mixed = digits && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
-        run.contains("JWS.") || run.contains("eyJ") || (run.len() >= 16 && mixed) || (run.len() >= 40) || {
+        is_marked(run) || (run.len() >= 16 && mixed) || (run.len() >= 40) || {
             run.len() >= 24 && digits && !is_guid(run.trim_end_matches('.'))
         }
     })
+}
+
+/// Whether it has the marks of a token of Wix's, or of any JSON in base64.
+fn is_marked(run: &str) -> bool {
+    run.contains("JWS.") || run.contains("eyJ")
 }
 
 fn is_guid(run: &str) -> bool {
@@ -113,7 +119,10 @@ mod tests {
             assert!(!echoes(&shown, &[TOKEN]), "{shown}");
         }
         assert_eq!(quote("not abcdefgh, sorry", &["abcdefgh"]), "not [redacted] sorry");
-        assert_eq!(quote("the word pass word 1 is wrong", &["pass word 1"]), REDACTED);
+        for text in ["the word pass word 1 is wrong", "the word pass  word\n1 is wrong"] {
+            assert_eq!(quote(text, &["pass word 1"]), REDACTED, "{text:?}");
+        }
+        assert_eq!(quote("a  b  c  d  e", &["a b c d e"]), REDACTED, "no piece of it was there before");
     }
 
     #[test]
@@ -140,7 +149,9 @@ mod tests {
             request_id(&headers, &[TOKEN])
         };
         assert_eq!(id("1699999999.123-abc").as_deref(), Some("1699999999.123-abc"));
-        for bad in ["", "two words", TOKEN, &TOKEN[10..30], &"1".repeat(200), "<b>"] {
+        for bad in
+            ["", "two words", TOKEN, &TOKEN[10..30], &"1".repeat(200), "<b>", "OauthNG.JWS.another", "eyJhbm90aGVyIn0"]
+        {
             assert_eq!(id(bad), None, "{bad}");
         }
     }

@@ -28,9 +28,10 @@ pub struct TokenInfo {
     pub expires: Option<Timestamp>,
 }
 
+/// As it is written.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+pub(crate) struct Wire {
     #[serde(default)]
     active: bool,
     subject_type: Option<String>,
@@ -41,6 +42,20 @@ struct Wire {
     exp: Option<serde_json::Value>,
 }
 
+impl From<Wire> for TokenInfo {
+    fn from(wire: Wire) -> Self {
+        Self {
+            active: wire.active,
+            subject_type: wire.subject_type,
+            subject_id: wire.subject_id,
+            client_id: wire.client_id,
+            site_id: wire.site_id,
+            issued: wire.iat.as_ref().and_then(seconds),
+            expires: wire.exp.as_ref().and_then(seconds),
+        }
+    }
+}
+
 pub(crate) async fn token_info(api: &Api, visitor: &dyn Credentials) -> Result<TokenInfo, Error> {
     let response = api_call(visitor.id(), &Method::POST, ask(api, visitor)).await?;
     let status = response.status();
@@ -49,16 +64,7 @@ pub(crate) async fn token_info(api: &Api, visitor: &dyn Credentials) -> Result<T
             .with_status(Some(status.as_u16()))
             .with_request_id(response.request_id().map(str::to_owned)));
     }
-    let wire: Wire = response.json().await?;
-    Ok(TokenInfo {
-        active: wire.active,
-        subject_type: wire.subject_type,
-        subject_id: wire.subject_id,
-        client_id: wire.client_id,
-        site_id: wire.site_id,
-        issued: wire.iat.as_ref().and_then(seconds),
-        expires: wire.exp.as_ref().and_then(seconds),
-    })
+    Ok(response.json::<Wire>().await?.into())
 }
 
 async fn ask(api: &Api, visitor: &dyn Credentials) -> Result<ApiResponse, Error> {

@@ -202,11 +202,12 @@ fn unknown(kind: &str) -> Error {
     let known: Vec<_> = KINDS.iter().filter(|(_, _, on)| *on).map(|(name, _, _)| *name).collect();
     let known = known.join(", ");
     let known = if known.is_empty() { "none: turn on a store's feature".to_owned() } else { known };
-    let shown: String = kind.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
-    let what = if shown.is_empty() {
+    // What stands before the colon of a port may be a password.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let what = if kind.is_empty() || kind.len() > 16 || !kind.bytes().all(plain) {
         "the store URL names no kind of store".to_owned()
     } else {
-        format!("there is no kind of store called {shown:?}")
+        format!("there is no kind of store called {kind:?}")
     };
     invalid(format!("{what}; known here: {known}"))
 }
@@ -217,11 +218,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_store_url_names_the_known_ones_and_quotes_no_password() {
-        for url in ["", "sqlit:x", "visitors.db", "mongodb://user:hunter2@host/", "memory:x"] {
+        for url in ["", "sqlit:x", "visitors.db", "mongodb://user:hunter2@host/", "hunter2@host:6379", "memory:x"] {
             let error = open_store(url).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+        assert!(open_store("sqlit:x").await.unwrap_err().to_string().contains("\"sqlit\""));
     }
 
     #[cfg(feature = "file")]

@@ -1,0 +1,5 @@
+//! See `cookie` in `tests/fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wix_visitor_fuzzing::target("cookie")(bytes));

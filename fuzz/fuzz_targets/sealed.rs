@@ -1,0 +1,5 @@
+//! See `sealed` in `tests/fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wix_visitor_fuzzing::target("sealed")(bytes));

@@ -1,0 +1,5 @@
+//! See `store_url` in `tests/fuzzing`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wix_visitor_fuzzing::target("store_url")(bytes));
