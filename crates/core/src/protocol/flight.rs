@@ -753,34 +753,4 @@ impl Turn<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::testing::{at, record, saved};
-
-    #[test]
-    fn a_failed_grant_on_a_store_that_went_back_puts_the_newer_tokens_there_again() {
-        let mut flight =
-            Flight::new(Arc::new(Policy::default()), 0, Goal::Serve, Some(saved(record(1, 3), 0)), Watch::default());
-        let mut drawn = 0;
-        let mut next = |input| {
-            flight.next(input, at(14_400), &mut || {
-                drawn += 1;
-                drawn
-            })
-        };
-        let released = |step: Step| match step.action {
-            Action::Swap(swap) => *swap,
-            other => panic!("no write, but {other:?}"),
-        };
-        next(Input::Start);
-        next(Input::Swapped);
-        next(Input::Granted(Err(GrantError::new(GrantFailure::Transient, "busy"))));
-        let older = Seen { etag: Etag::from_bits(99), record: record(1, 2).claimed(Some(Nonce(9))) };
-        let swap = released(next(Input::Conflict(Some(older.clone()))));
-        let chain = swap.new.record.chain().unwrap();
-        assert_eq!((swap.expected, chain.generation, chain.alternates.len()), (Some(older.etag), 3, 1));
-        assert_eq!(swap.new.record.trouble.as_ref().map(|trouble| trouble.failures), Some(1));
-        assert!(matches!(next(Input::Swapped).action, Action::Done(Err(_))));
-        assert_eq!(flight.held().and_then(|held| held.etag), Some(swap.new.etag));
-    }
-}
+mod tests;
