@@ -2,17 +2,22 @@
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
 //! must pass, `bench` holds what a token costs against its limits, and `prove` the protocol against every interleaving of a small
-//! fleet and against very large ones, and the stores against `kill -9`.
+//! fleet and against very large ones, and the stores against `kill -9`. `coverage` and `mutants` hold the unit tests of core's
+//! decisions against those.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
 mod advisories;
+mod argued;
 mod arrows;
 mod bench;
 mod ci;
+mod coverage;
 mod features;
 mod leaks;
 mod msrv;
+mod mutants;
+mod nightly;
 mod prove;
 mod readme;
 mod recorded;
@@ -25,7 +30,7 @@ mod test;
 mod tools;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -54,6 +59,19 @@ enum Command {
         #[command(subcommand)]
         what: Option<bench::Bench>,
     },
+    /// Run the unit tests of core, see that they take every branch of its decisions, and note it in docs/guarantees.md.
+    Coverage {
+        /// Write nothing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Change core's decisions in every way that a tool can think of, see that a unit test notices each, and note it in
+    /// docs/guarantees.md. Takes half an hour.
+    Mutants {
+        /// Handed on to cargo-mutants, to look at some alone, without a report: `--re look`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Prove that no visitor is lost by accident, as far as a machine can.
     #[command(subcommand)]
     Prove(prove::Prove),
@@ -64,6 +82,8 @@ fn main() -> ExitCode {
         Command::Setup => setup::setup(),
         Command::Test => test::test(),
         Command::Bench { what } => bench::bench(what.as_ref()),
+        Command::Coverage { check } => coverage::coverage(check),
+        Command::Mutants { arguments } => mutants::mutants(&arguments),
         Command::Prove(what) => prove::prove(&what),
         // Its last line is the sums, with nothing after them.
         Command::Ci => return ci::ci(),

@@ -67,6 +67,8 @@ mod tests {
             ("docs/guarantees.md", "failover"),
             ("docs/guarantees.md", "fleet"),
             ("docs/guarantees.md", "web"),
+            ("docs/guarantees.md", "coverage"),
+            ("docs/guarantees.md", "mutants"),
             ("docs/benchmarks.md", "ratios"),
             ("docs/benchmarks.md", "growth"),
         ] {

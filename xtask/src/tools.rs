@@ -9,18 +9,36 @@ use crate::{
 
 /// Pinned, so that a new release cannot turn a green change red.
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_LLVM_COV: &str = "0.9.1";
+const CARGO_MUTANTS: &str = "27.1.0";
 
 /// The oldest Node.js that runs the JavaScript SDK: it has a global `fetch`.
 const NODE_MAJOR: u32 = 18;
 
 /// Makes sure that the pinned cargo-deny is installed.
 pub(crate) fn cargo_deny() -> Result {
-    if version_of(cargo("deny").arg("--version")).is_some_and(|version| version == CARGO_DENY) {
-        println!("cargo-deny {CARGO_DENY}: installed");
+    subcommand_of_cargo("deny", CARGO_DENY, "three minutes")
+}
+
+/// Makes sure that the pinned cargo-llvm-cov is installed.
+pub(crate) fn cargo_llvm_cov() -> Result {
+    subcommand_of_cargo("llvm-cov", CARGO_LLVM_COV, "a minute")
+}
+
+/// Makes sure that the pinned cargo-mutants is installed.
+pub(crate) fn cargo_mutants() -> Result {
+    subcommand_of_cargo("mutants", CARGO_MUTANTS, "three minutes")
+}
+
+/// Makes sure that `cargo NAME` is installed, in this very version.
+fn subcommand_of_cargo(name: &str, wanted: &str, takes: &str) -> Result {
+    let package = format!("cargo-{name}");
+    if version_of(cargo(name).arg("--version")).is_some_and(|version| version == wanted) {
+        println!("{package} {wanted}: installed");
         return Ok(());
     }
-    println!("cargo-deny {CARGO_DENY}: missing; building it takes about three minutes");
-    run(cargo("install").args(["--locked", "--version", CARGO_DENY, "cargo-deny"]))
+    println!("{package} {wanted}: missing; building it takes about {takes}");
+    run(cargo("install").args(["--locked", "--version", wanted, &package]))
 }
 
 /// Makes sure that Node.js and npm are installed and new enough.
