@@ -75,10 +75,9 @@ pub(crate) fn mutants(arguments: &[OsString]) -> Result {
     fs::create_dir_all(&folder)?;
     let version = version_now(GUARANTEES)?;
     let mut command = cargo("mutants");
-    command.args(["--jobs=1", "--output"]).arg(&folder).args(arguments);
-    // Built in a folder that stays, so that the next run has the dependencies; and each mutant is the last one but for a line.
-    command.env("CARGO_TARGET_DIR", folder.join("target")).env("CARGO_INCREMENTAL", "1");
-    command.env("CARGO_PROFILE_TEST_DEBUG", "0");
+    command.args(["--jobs=2", "--output"]).arg(&folder).args(arguments);
+    // Each mutant is the last one but for a line. The two jobs must not share a folder: each has a copy of the repository.
+    command.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_TEST_DEBUG", "0").env_remove("CARGO_TARGET_DIR");
     let line = shown(&command);
     println!("$ {line}");
     let status = command.status().map_err(|error| format!("cannot start `{line}`: {error}"))?;

@@ -414,6 +414,14 @@ fn a_visitor_that_the_store_lost_too_long_ago_is_reported_as_gone() {
 }
 
 #[test]
+fn what_takes_the_place_of_a_tombstone_is_nobodys_loss() {
+    let mut journey = Journey::new(Goal::Look, saved(forgotten(5, 1), 0), ENDED);
+    journey.loads(Input::Start);
+    assert!(journey.lands(shows(Record { epoch: 1, ..record(2, 0) })).lost.is_none());
+    assert_eq!(journey.told(), ["Adopted"]);
+}
+
+#[test]
 fn where_another_identity_stands_by_now_the_caller_is_asked_anew() {
     let mut journey = Journey::new(Goal::Serve, saved(record(1, 3).claimed(Some(Nonce(9))), 0), ENDED);
     journey.loads(Input::Start);
