@@ -93,7 +93,7 @@ pub(crate) fn coverage(check: bool) -> Result {
     if check {
         return Ok(());
     }
-    let argued = format!("What is missing stands in {} lines, each of which is argued.", gaps.len());
+    let argued = format!("Lines on which something is missing, each of them argued: {}.", gaps.len());
     note(GUARANTEES, "coverage", &format!("{version}\n\n{table}\n{argued}"))
 }
 
