@@ -13,7 +13,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    Result,
+    Result, nightly,
     prove::GUARANTEES,
     run::{program, root, run, shown},
     section::{note, version_now},
@@ -112,7 +112,7 @@ fn targets() -> Result<Vec<String>> {
 /// cargo-fuzz, by nightly Rust. Without sanitizers: they look for what only unsafe code can do wrong, and make everything slower.
 fn cargo_fuzz(subcommand: &str, folder: &Path) -> Command {
     let mut command = program("rustup");
-    command.args(["run", tools::NIGHTLY, "cargo", "fuzz", subcommand, "--sanitizer=none", "--target-dir"]);
+    command.args(["run", nightly::name(), "cargo", "fuzz", subcommand, "--sanitizer=none", "--target-dir"]);
     command.arg(folder.join("fuzz"));
     command
 }

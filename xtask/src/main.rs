@@ -2,21 +2,25 @@
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
 //! must pass, `bench` holds what a token costs against its limits, `fuzz` what reads untrusted input against what a fuzzer makes up, and
-//! `prove` the protocol against every interleaving of a small fleet and against very large ones, and the stores against `kill -9`. `api`,
-//! `semver`, `minimal-versions` and `sbom` are parts of `release`, which checks that all is ready to be published.
+//! `prove` the protocol against every interleaving of a small fleet and against very large ones, and the stores against `kill -9`.
+//! `coverage` and `mutants` hold the unit tests of core's decisions against those. `api`, `semver`, `minimal-versions` and `sbom` are parts
+//! of `release`, which checks that all is ready to be published.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
 mod advisories;
 mod api;
+mod argued;
 mod arrows;
 mod bench;
 mod ci;
+mod coverage;
 mod features;
 mod fuzz;
 mod leaks;
 mod minimal_versions;
 mod msrv;
+mod mutants;
 mod nightly;
 mod prove;
 mod readme;
@@ -33,7 +37,7 @@ mod test;
 mod tools;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -92,6 +96,19 @@ enum Command {
     },
     /// Feed what reads untrusted input with what a fuzzer makes up, and note in docs/guarantees.md what came of it.
     Fuzz(fuzz::Fuzz),
+    /// Run the unit tests of core, see that they take every branch of its decisions, and note it in docs/guarantees.md.
+    Coverage {
+        /// Write nothing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Change core's decisions in every way that a tool can think of, see that a unit test notices each, and note it in
+    /// docs/guarantees.md. Takes half an hour.
+    Mutants {
+        /// Handed on to cargo-mutants, to look at some alone, without a report: `--re look`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Prove that no visitor is lost by accident, as far as a machine can.
     #[command(subcommand)]
     Prove(prove::Prove),
@@ -103,6 +120,8 @@ fn main() -> ExitCode {
         Command::Test { sealed } => test::test(sealed),
         Command::Bench { what } => bench::bench(what.as_ref()),
         Command::Fuzz(what) => fuzz::fuzz(&what),
+        Command::Coverage { check } => coverage::coverage(check),
+        Command::Mutants { arguments } => mutants::mutants(&arguments),
         Command::Prove(what) => prove::prove(&what),
         Command::Api { bless } => Workspace::load().and_then(|workspace| api::check(&workspace, bless)),
         Command::Semver { baseline } => {

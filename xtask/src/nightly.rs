@@ -15,6 +15,11 @@ const NIGHTLY: &str = "nightly-2026-05-20";
 /// The commits in it end on the day before.
 const UP_TO: &str = "2026-05-19";
 
+/// By which name rustup knows it.
+pub(crate) fn name() -> &'static str {
+    installed().unwrap_or(NIGHTLY)
+}
+
 /// By which name it is installed: its own, or that of the newest nightly of a machine where that is the same.
 fn installed() -> Option<&'static str> {
     let is_it = |name: &str| {
@@ -43,9 +48,7 @@ pub(crate) fn install() -> Result {
 /// Its cargo, with a target folder of its own, so that it and the Rust in use do not undo each other's work.
 pub(crate) fn cargo(subcommand: &str, workspace: &Workspace) -> Command {
     let mut command = program("rustup");
-    command
-        .args(["run", installed().unwrap_or(NIGHTLY), "cargo", subcommand])
-        .env("CARGO_TARGET_DIR", target_directory(workspace));
+    command.args(["run", name(), "cargo", subcommand]).env("CARGO_TARGET_DIR", target_directory(workspace));
     command
 }
 

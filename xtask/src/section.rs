@@ -69,6 +69,8 @@ mod tests {
             ("docs/guarantees.md", "fleet"),
             ("docs/guarantees.md", "web"),
             ("docs/guarantees.md", "fuzz"),
+            ("docs/guarantees.md", "coverage"),
+            ("docs/guarantees.md", "mutants"),
             ("docs/benchmarks.md", "ratios"),
             ("docs/benchmarks.md", "growth"),
         ] {

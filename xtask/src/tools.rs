@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::{
-    Result,
+    Result, nightly,
     run::{cargo, program, run},
 };
 
@@ -11,12 +11,9 @@ use crate::{
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_CYCLONEDX: &str = "0.5.9";
 const CARGO_SEMVER_CHECKS: &str = "0.51.0";
-
-/// Pinned likewise.
 const CARGO_FUZZ: &str = "0.13.2";
-
-/// The Rust that fuzzing needs: what measures how far an input came is not stable.
-pub(crate) const NIGHTLY: &str = "nightly";
+const CARGO_LLVM_COV: &str = "0.9.1";
+const CARGO_MUTANTS: &str = "27.1.0";
 
 /// The oldest Node.js that runs the JavaScript SDK: it has a global `fetch`.
 const NODE_MAJOR: u32 = 18;
@@ -36,6 +33,16 @@ pub(crate) fn cargo_semver_checks() -> Result {
     subcommand_of_cargo("semver-checks", CARGO_SEMVER_CHECKS, "eight minutes")
 }
 
+/// Makes sure that the pinned cargo-llvm-cov is installed.
+pub(crate) fn cargo_llvm_cov() -> Result {
+    subcommand_of_cargo("llvm-cov", CARGO_LLVM_COV, "a minute")
+}
+
+/// Makes sure that the pinned cargo-mutants is installed.
+pub(crate) fn cargo_mutants() -> Result {
+    subcommand_of_cargo("mutants", CARGO_MUTANTS, "three minutes")
+}
+
 /// Makes sure that `cargo NAME` is installed, in this very version.
 fn subcommand_of_cargo(name: &str, wanted: &str, takes: &str) -> Result {
     let package = format!("cargo-{name}");
@@ -47,19 +54,11 @@ fn subcommand_of_cargo(name: &str, wanted: &str, takes: &str) -> Result {
     run(cargo("install").args(["--locked", "--version", wanted, &package]))
 }
 
-/// Makes sure that the pinned cargo-fuzz is installed, and a nightly Rust for it.
+/// Makes sure that the pinned cargo-fuzz is installed, and the nightly Rust that it needs: what measures how far an input came is not
+/// stable.
 pub(crate) fn cargo_fuzz() -> Result {
-    let nightly = || version_of(program("rustup").args(["run", NIGHTLY, "rustc", "--version"]));
-    if nightly().is_none() {
-        println!("nightly Rust: missing");
-        run(program("rustup").args(["toolchain", "install", NIGHTLY, "--profile", "minimal"]))?;
-    }
-    if version_of(cargo("fuzz").arg("--version")).is_some_and(|version| version == CARGO_FUZZ) {
-        println!("cargo-fuzz {CARGO_FUZZ}: installed");
-        return Ok(());
-    }
-    println!("cargo-fuzz {CARGO_FUZZ}: missing; building it takes about two minutes");
-    run(cargo("install").args(["--locked", "--version", CARGO_FUZZ, "cargo-fuzz"]))
+    nightly::install()?;
+    subcommand_of_cargo("fuzz", CARGO_FUZZ, "two minutes")
 }
 
 /// Makes sure that Node.js and npm are installed and new enough.

@@ -250,4 +250,43 @@ mod tests {
         }
         assert!((59..=60).contains(&admitted), "{admitted} in the minute after three at once");
     }
+
+    #[test]
+    fn after_as_many_at_once_as_may_be_in_flight_the_next_waits_for_its_turn() {
+        let policy = Policy { background_in_flight: 3, background_per_minute: 60, ..Policy::default() };
+        let mut admission = Admission::default();
+        for _ in 0..3 {
+            let pass = admission.admit(Background, at(0), &policy).unwrap();
+            admission.hand_back(&pass);
+        }
+        assert_eq!(admission.admit(Background, at(0), &policy).unwrap_err().retry_in(), Some(secs(1)));
+        assert!(admission.admit(Background, at(1), &policy).is_ok());
+    }
+
+    #[test]
+    fn an_answer_frees_no_place_and_no_turn_in_the_background() {
+        let policy = Policy { background_in_flight: 2, ..Policy::default() };
+        let mut admission = Admission::default();
+        let passes: Vec<Pass> = (0..2).map(|_| admission.admit(Background, at(0), &policy).unwrap()).collect();
+        admission.answered();
+        assert!(admission.admit(Background, at(10), &policy).is_err(), "two are in flight");
+        passes.iter().for_each(|pass| admission.hand_back(pass));
+        assert!(admission.admit(Background, at(0), &policy).is_err(), "two have begun just now");
+    }
+
+    #[test]
+    fn it_tells_for_how_long_nobody_asks() {
+        let policy = Policy::default();
+        assert_eq!(after(4, 4, &policy).paused_for(at(10)), None);
+        let admission = after(5, 5, &policy);
+        assert_eq!((admission.paused_for(at(10)), admission.paused_for(at(11))), (Some(secs(1)), Some(secs(0))));
+    }
+
+    #[test]
+    fn a_failure_after_the_pause_begins_the_next_whoever_it_was() {
+        let policy = Policy::default();
+        let mut admission = after(5, 5, &policy);
+        admission.failed(visitor(7), &failure(503), 0, at(11), &policy);
+        assert_eq!(admission.admit(Waiting, at(11), &policy).unwrap_err().retry_in(), Some(secs(2)));
+    }
 }

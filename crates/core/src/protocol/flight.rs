@@ -139,6 +139,8 @@ enum Phase {
         swap: Swap,
         since: Now,
         tries: u32,
+        /// What it is for.
+        grant: Grant,
     },
     Granting {
         claim: Seen,
@@ -235,7 +237,7 @@ impl Flight {
         match phase {
             Phase::Start | Phase::Loading | Phase::Waiting | Phase::Done => {}
             Phase::PuttingBack(swap) | Phase::Committing(swap) => swap.hash(hasher),
-            Phase::Claiming { swap, since, tries } => (swap, since, tries).hash(hasher),
+            Phase::Claiming { swap, since, tries, grant } => (swap, since, tries, grant).hash(hasher),
             Phase::Granting { claim, grant } => (claim, grant).hash(hasher),
             Phase::Releasing { swap, result } => (swap, result.as_ref().map_err(Error::kind)).hash(hasher),
         }
@@ -298,11 +300,11 @@ impl Turn<'_> {
             (Phase::PuttingBack(_) | Phase::Claiming { .. }, Input::StoreFailed(error)) => self.fail(error),
 
             (Phase::Claiming { .. }, Input::Barred(error)) => self.end(Err(error)),
-            (Phase::Claiming { swap, since, tries }, Input::Swapped) => {
+            (Phase::Claiming { swap, since, tries, grant }, Input::Swapped) => {
                 if std::mem::take(&mut self.flight.breaks) {
                     self.events.push(EventKind::ClaimTakenOver);
                 }
-                self.claimed(swap.new, since, tries)
+                self.claimed(swap.new, since, tries, grant)
             }
             (Phase::Granting { claim, grant }, Input::Granted(Ok(reply))) => self.granted(&claim, &grant, &reply),
             (Phase::Granting { claim, grant }, Input::Granted(Err(error))) => self.failed(claim, &grant, &error),
@@ -562,27 +564,27 @@ impl Turn<'_> {
         if let Standing::Held(chain) = &mut record.standing {
             self.flight.refused.iter().for_each(|refused| chain.refuse(refused));
         }
-        match self.wanted(&record) {
-            Ok(Some(_)) => {}
+        let grant = match self.wanted(&record) {
+            Ok(Some(grant)) => grant,
             Ok(None) => return self.land(),
             Err(error) => return self.end(Err(error)),
-        }
+        };
         let expected = self.flight.held.as_ref().and_then(|held| held.etag);
         self.flight.breaks = record.claim.is_some_and(|nonce| Some(nonce) != self.flight.own);
-        self.claim_from(expected, record, since, tries)
+        self.claim_from(expected, record, since, tries, grant)
     }
 
-    fn claim_from(&mut self, expected: Option<Etag>, record: Record, since: Now, tries: u32) -> Action {
+    fn claim_from(&mut self, expected: Option<Etag>, record: Record, since: Now, tries: u32, grant: Grant) -> Action {
         let nonce = Nonce((self.draw)());
         self.flight.own = Some(nonce);
         self.flight.watch.claim = Some((nonce, since.monotonic));
         let swap = Swap { claims: true, ..self.swap(expected, record.claimed(Some(nonce)), false) };
-        self.flight.phase = Phase::Claiming { swap: swap.clone(), since, tries };
+        self.flight.phase = Phase::Claiming { swap: swap.clone(), since, tries, grant };
         Action::Swap(Box::new(swap))
     }
 
     /// The claim stands. Is there still time to use it?
-    fn claimed(&mut self, claim: Seen, since: Now, tries: u32) -> Action {
+    fn claimed(&mut self, claim: Seen, since: Now, tries: u32, wanted: Grant) -> Action {
         let Policy { grant, save, margin, lease, .. } = *self.flight.policy;
         if self.flight.closing {
             let error = Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent");
@@ -591,19 +593,13 @@ impl Turn<'_> {
         let left = lease.saturating_sub(save + margin + elapsed(since, self.now));
         if left < grant / 2 {
             if tries < CLAIMS {
-                return self.claim_from(Some(claim.etag), claim.record, self.now, tries + 1);
+                return self.claim_from(Some(claim.etag), claim.record, self.now, tries + 1, wanted);
             }
             let error = Error::new(ErrorKind::Busy, "the store is too slow for the lease; no grant was sent");
             return self.release(Some(claim.etag), claim.record.claimed(None), Err(error));
         }
-        match self.wanted(&claim.record) {
-            Ok(Some(wanted)) => {
-                self.flight.phase = Phase::Granting { claim, grant: wanted.clone() };
-                Action::Grant { grant: wanted, timeout: grant.min(left) }
-            }
-            Ok(None) => self.release(Some(claim.etag), claim.record.claimed(None), Ok(())),
-            Err(error) => self.release(Some(claim.etag), claim.record.claimed(None), Err(error)),
-        }
+        self.flight.phase = Phase::Granting { claim, grant: wanted.clone() };
+        Action::Grant { grant: wanted, timeout: grant.min(left) }
     }
 
     /// Tokens: keep them first.
@@ -687,7 +683,7 @@ impl Turn<'_> {
         chain.doubt = None;
         let (role, generation) = (chain.role(), chain.generation);
         match self.wanted(&record) {
-            Ok(Some(_)) => self.claim_from(Some(claim.etag), record, self.now, 0),
+            Ok(Some(grant)) => self.claim_from(Some(claim.etag), record, self.now, 0, grant),
             Ok(None) => {
                 let failure = outcome::error_of(error, None);
                 self.events.push(EventKind::RenewalFailed(failure));
@@ -753,34 +749,4 @@ impl Turn<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::testing::{at, record, saved};
-
-    #[test]
-    fn a_failed_grant_on_a_store_that_went_back_puts_the_newer_tokens_there_again() {
-        let mut flight =
-            Flight::new(Arc::new(Policy::default()), 0, Goal::Serve, Some(saved(record(1, 3), 0)), Watch::default());
-        let mut drawn = 0;
-        let mut next = |input| {
-            flight.next(input, at(14_400), &mut || {
-                drawn += 1;
-                drawn
-            })
-        };
-        let released = |step: Step| match step.action {
-            Action::Swap(swap) => *swap,
-            other => panic!("no write, but {other:?}"),
-        };
-        next(Input::Start);
-        next(Input::Swapped);
-        next(Input::Granted(Err(GrantError::new(GrantFailure::Transient, "busy"))));
-        let older = Seen { etag: Etag::from_bits(99), record: record(1, 2).claimed(Some(Nonce(9))) };
-        let swap = released(next(Input::Conflict(Some(older.clone()))));
-        let chain = swap.new.record.chain().unwrap();
-        assert_eq!((swap.expected, chain.generation, chain.alternates.len()), (Some(older.etag), 3, 1));
-        assert_eq!(swap.new.record.trouble.as_ref().map(|trouble| trouble.failures), Some(1));
-        assert!(matches!(next(Input::Swapped).action, Action::Done(Err(_))));
-        assert_eq!(flight.held().and_then(|held| held.etag), Some(swap.new.etag));
-    }
-}
+mod tests;

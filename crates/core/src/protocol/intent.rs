@@ -110,4 +110,19 @@ mod tests {
         assert!(!unused(Some(&retired)), "of two who do it at once, one has done it");
         assert!(permitted(&Intent::Retire, Some(&record(1, 0)), None));
     }
+
+    #[test]
+    fn what_stems_from_an_intent_is_it_and_its_renewals_and_a_mint_over_its_tombstone() {
+        let mut minted = record(2, 0);
+        if let Standing::Held(chain) = &mut minted.standing {
+            chain.replaces = forgotten(9, 1).version();
+        }
+        for stemming in [record(9, 0), record(9, 4), forgotten(9, 1), minted.clone()] {
+            assert!(stems_from(&stemming, Lineage(9)), "{stemming:?}");
+        }
+        for other in [record(1, 0), forgotten(5, 1), Record::default()] {
+            assert!(!stems_from(&other, Lineage(9)), "{other:?}");
+        }
+        assert!(!stems_from(&minted, Lineage(1)));
+    }
 }

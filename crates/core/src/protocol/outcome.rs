@@ -90,8 +90,8 @@ fn access(reply: &GrantReply, now: Timestamp, policy: &Policy) -> (Option<Access
     let told = [reply.expires_in, claims.map(|claims| claims.lifetime())].into_iter().flatten().min();
     let lifetime = told.unwrap_or(policy.lifetime).min(LONGEST);
     let by_reply = now + lifetime;
-    let by_token = claims.map(|claims| claims.expires_at).filter(|at| *at < by_reply && *at > now + lifetime / 2);
-    (Some(AccessToken::new(value, by_token.unwrap_or(by_reply))), lifetime)
+    let by_token = claims.map(|claims| claims.expires_at).filter(|at| *at > now + lifetime / 2);
+    (Some(AccessToken::new(value, by_token.map_or(by_reply, |at| at.min(by_reply)))), lifetime)
 }
 
 /// The lifetime of an access token that the application brought, and was not told of.
@@ -205,6 +205,12 @@ mod tests {
         }
     }
 
+    /// A token in Wix's form, that says when it was issued and ends.
+    fn dated(iat: i64, exp: i64) -> String {
+        let payload = format!(r#"{{"iat":{iat},"exp":{exp}}}"#);
+        format!("OauthNG.JWS.h.{}.s", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload))
+    }
+
     fn renew(claimed: &Record, used: &str, reply: &GrantReply) -> Record {
         renewed(claimed, &used.into(), reply, Timestamp::from_secs(1_000), &Policy::default()).record
     }
@@ -255,10 +261,6 @@ mod tests {
 
     #[test]
     fn the_tokens_own_expiry_is_heeded_unless_the_clocks_disagree_wildly() {
-        let token = |iat: i64, exp: i64| {
-            let payload = format!(r#"{{"iat":{iat},"exp":{exp}}}"#);
-            format!("OauthNG.JWS.h.{}.s", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload))
-        };
         let expiry = |token: String| {
             held(&renew(&record(1, 0), "r", &reply(&token, None, Some(14_400))))
                 .tokens
@@ -269,16 +271,19 @@ mod tests {
                 .as_secs()
         };
         assert_eq!(expiry("opaque".into()), 1_000 + 14_400);
-        assert_eq!(expiry(token(400, 14_800)), 14_800, "a reply that lay in a cache for ten minutes");
-        assert_eq!(expiry(token(-14_000, 400)), 15_400, "our clock is hours ahead: never a loop");
-        assert_eq!(expiry(token(90_000, 104_400)), 15_400, "our clock is behind");
+        assert_eq!(expiry(dated(400, 14_800)), 14_800, "a reply that lay in a cache for ten minutes");
+        assert_eq!(expiry(dated(-14_000, 400)), 15_400, "our clock is hours ahead: never a loop");
+        assert_eq!(expiry(dated(90_000, 104_400)), 15_400, "our clock is behind");
+        assert_eq!(expiry(dated(-6_200, 8_200)), 15_400, "half a lifetime apart is too far");
+        assert_eq!(expiry(dated(-6_199, 8_201)), 8_201, "a second less is not");
     }
 
     #[test]
     fn tokens_that_arrive_expired_are_kept_and_pause_further_grants() {
         let after = renew(&record(1, 0), "r", &reply("new", Some("rotated"), Some(0)));
         assert_eq!(refresh(&after), "rotated");
-        assert_eq!(after.trouble.as_ref().unwrap().pause, secs(1));
+        let trouble = after.trouble.as_ref().unwrap();
+        assert_eq!((trouble.pause, trouble.until), (secs(1), Timestamp::from_secs(1_001)));
         let again = renew(&after, "r", &reply("new", Some("rotated"), Some(0)));
         assert_eq!(again.trouble.as_ref().unwrap().pause, secs(2));
         assert!(renew(&again, "r", &reply("new", None, Some(14_400))).trouble.is_none());
@@ -306,5 +311,112 @@ mod tests {
             let trouble = troubled(&record(1, 0), &asked, jitter, Timestamp::default(), &policy).trouble.unwrap();
             assert_eq!((trouble.pause, trouble.until), (secs(3600), Timestamp::from_secs(3600)));
         }
+    }
+
+    #[test]
+    fn a_renewal_takes_over_nothing_of_the_last_grant_but_the_tokens_that_may_still_be_good() {
+        let mut claimed = with_alternates(record(1, 3), &[("joined", 3)]);
+        if let Standing::Held(chain) = &mut claimed.standing {
+            chain.doubt = Some(doubted(None, Timestamp::default()));
+        }
+        let after = renew(&claimed, "refresh-1-3", &reply("new", Some("rotated"), Some(7_200)));
+        let chain = held(&after);
+        assert_eq!((chain.lifetime, chain.doubt), (secs(7_200), None));
+        let aside: Vec<&str> = chain.alternates.iter().map(|alternate| alternate.value.expose()).collect();
+        assert_eq!(aside, ["refresh-1-3", "joined"], "of one generation the main one comes first");
+    }
+
+    #[test]
+    fn a_renewal_of_what_holds_no_tokens_changes_nothing() {
+        let claimed = Record::default().claimed(Some(Nonce(1)));
+        assert_eq!(renew(&claimed, "r", &reply("new", None, None)), Record::default());
+    }
+
+    #[test]
+    fn a_token_that_no_header_can_carry_is_none_and_no_token_lives_longer_than_ten_years() {
+        let lives = |reply: GrantReply| {
+            let after = renew(&record(1, 0), "r", &reply);
+            (held(&after).tokens.access.is_some(), held(&after).lifetime)
+        };
+        let policy = Policy::default();
+        assert_eq!(lives(reply("two\r\nlines", None, Some(7_200))), (false, policy.lifetime));
+        assert_eq!(lives(GrantReply { access_token: None, ..reply("", None, Some(7_200)) }), (false, policy.lifetime));
+        assert_eq!(lives(reply("opaque", None, None)), (true, policy.lifetime));
+        let longest = secs(315_360_000);
+        assert_eq!(lives(reply("opaque", None, Some(longest.as_secs() + 1))), (true, longest));
+    }
+
+    #[test]
+    fn a_token_of_more_than_a_seconds_use_is_no_trouble_whatever_the_jitter() {
+        for generation in 0..20 {
+            let short = GrantReply { expires_in: Some(Duration::from_millis(1_200)), ..reply("new", None, None) };
+            assert!(renew(&record(1, generation), "r", &short).trouble.is_none(), "at {generation}");
+        }
+    }
+
+    #[test]
+    fn the_lifetime_of_tokens_that_the_application_brings_is_theirs_or_the_longer_of_what_is_left_and_the_usual() {
+        let lifetime = |value: &str, ends: i64| {
+            let tokens = Tokens::new(Some(AccessToken::new(value, Timestamp::from_secs(ends))), None);
+            lifetime_of(&tokens, Timestamp::from_secs(1_000), &Policy::default()).as_secs()
+        };
+        assert_eq!((lifetime("opaque", 2_000), lifetime("opaque", 21_000)), (14_400, 20_000));
+        assert_eq!(lifetime(&dated(0, 7_200), 7_200), 7_200);
+        assert_eq!(lifetime("opaque", 1_000_000_000), 315_360_000);
+        let none = lifetime_of(&Tokens::default(), Timestamp::default(), &Policy::default());
+        assert_eq!(none, Policy::default().lifetime);
+    }
+
+    #[test]
+    fn each_kind_of_failure_is_told_as_such_now_and_later() {
+        let told = |failure| {
+            let error = GrantError::new(failure, "busy").with_status(418).with_request_id(Some("r1".to_owned()));
+            let claimed = record(1, 0).claimed(Some(Nonce(1)));
+            let after = troubled(&claimed, &error, 0, Timestamp::default(), &Policy::default());
+            assert_eq!(after.claim, None);
+            let trouble = after.trouble.unwrap();
+            assert_eq!(trouble.message, "busy (status 418) (request id r1)");
+            let (now, later) = (error_of(&error, Some(secs(3))), error_from(&trouble, secs(2)));
+            assert_eq!((now.kind(), now.status(), now.retry_in()), (later.kind(), Some(418), Some(secs(3))));
+            assert_eq!(later.retry_in(), Some(secs(2)));
+            assert!(later.message().contains("after failure 1: busy"), "{later}");
+            (now.kind(), now.message().split([',', ';', ':']).next().unwrap().to_owned())
+        };
+        for (failure, kind, what) in [
+            (
+                GrantFailure::Misconfigured,
+                ErrorKind::Misconfigured,
+                "the token endpoint does not accept this configuration",
+            ),
+            (
+                GrantFailure::Unknown,
+                ErrorKind::OutcomeUnknown,
+                "the token endpoint gave no answer to a grant that was sent",
+            ),
+            (GrantFailure::Doubtful, ErrorKind::Unavailable, "the token endpoint's answer is not clear"),
+            (GrantFailure::Transient, ErrorKind::Unavailable, "the token endpoint is unavailable"),
+        ] {
+            assert_eq!(told(failure), (kind, what.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_doubtful_answer_to_a_mint_casts_doubt_on_nobody() {
+        let doubtful = GrantError::new(GrantFailure::Doubtful, "odd");
+        let after = troubled(&Record::default(), &doubtful, 0, Timestamp::default(), &Policy::default());
+        assert_eq!(after.standing, Standing::Empty);
+    }
+
+    #[test]
+    fn doubtful_answers_count_together_for_a_day() {
+        let first = Some(Doubt { count: 2, since: Timestamp::default(), last: Timestamp::from_secs(400) });
+        let count = |millis| doubted(first, Timestamp::from_millis(millis)).count;
+        assert_eq!((count(86_800_000), count(86_800_001)), (3, 1));
+    }
+
+    #[test]
+    fn a_pause_is_moved_by_up_to_a_quarter() {
+        let moved = |jitter| moved(secs(1), jitter, &Policy::default()).as_millis();
+        assert_eq!((moved(0), moved(250), moved(251), moved(252)), (1_000, 1_250, 1_000, 1_001));
     }
 }

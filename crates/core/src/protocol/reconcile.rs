@@ -123,7 +123,8 @@ mod tests {
         let mine = saved(record(1, 3), 0);
         assert_eq!(decide(&mine, None), Reconciled::Put { record: record(1, 3), dropped: 0 });
         assert_eq!(decide(&mine, Some(&Record::default().claimed(Some(Nonce(1))))), decide(&mine, None));
-        let late = at(16 * 24 * 3600);
+        assert_eq!(reconcile(&mine, None, at(15 * 24 * 3600), &Policy::default()), decide(&mine, None));
+        let late = at(15 * 24 * 3600 + 1);
         assert_eq!(reconcile(&mine, None, late, &Policy::default()), Reconciled::Adopt);
         let outbox = unsaved(record(1, 3), 0);
         assert!(matches!(reconcile(&outbox, None, late, &Policy::default()), Reconciled::Put { .. }));
@@ -177,7 +178,9 @@ mod tests {
         let now = Timestamp::from_secs(1_000);
         assert!(newer(&minted, &record(1, 4), now) && !newer(&minted, &record(1, 5), now));
         assert!(newer(&record(1, 5), &minted, now) && !newer(&record(1, 4), &minted, now));
-        assert!(!newer(&record(1, 5), &minted, Timestamp::from_secs(900 + 3_601)));
+        assert!(newer(&record(1, 5), &minted, Timestamp::from_secs(900 + 3_599)));
+        assert!(!newer(&record(1, 5), &minted, Timestamp::from_secs(900 + 3_600)));
+        assert!(!newer(&record(1, 5), &minted, Timestamp::from_secs(900 - 3_600)), "one of the clocks is wrong");
     }
 
     #[test]
@@ -191,5 +194,54 @@ mod tests {
         let Reconciled::Put { record, dropped } = decide(&mine, Some(&record(1, 4))) else { panic!() };
         assert_eq!((alternates(&record), dropped), (vec!["refresh-1-4", "b"], 1));
         assert_eq!(held(&record).generation, 5);
+    }
+
+    #[test]
+    fn who_took_the_place_of_a_third_is_measured_by_the_epoch_alone() {
+        let replacing = |lineage, replaced| {
+            let mut minted = record(lineage, 0);
+            if let Standing::Held(chain) = &mut minted.standing {
+                chain.replaces = Some(Version { lineage: crate::record::Lineage(replaced), generation: 4 });
+            }
+            minted
+        };
+        let now = Timestamp::from_secs(1_000);
+        assert!(!newer(&replacing(2, 7), &record(1, 4), now) && !newer(&record(1, 5), &replacing(2, 7), now));
+        let signed_in = Record { epoch: 1, ..record(3, 0) };
+        assert!(newer(&signed_in, &replacing(2, 7), now) && !newer(&replacing(2, 7), &signed_in, now));
+        assert!(!newer(&Record::default(), &record(1, 0), now) && !newer(&record(1, 0), &Record::default(), now));
+    }
+
+    #[test]
+    fn what_is_put_has_neither_claim_nor_trouble_and_nothing_is_nothing_to_put() {
+        let trouble = crate::record::Trouble {
+            failures: 1,
+            pause: Duration::ZERO,
+            until: Timestamp::default(),
+            kind: crate::error::ErrorKind::Unavailable,
+            message: String::new(),
+        };
+        let mine = Record { trouble: Some(trouble), ..record(1, 3) }.claimed(Some(Nonce(1)));
+        assert_eq!(decide(&unsaved(mine, 0), None), Reconciled::Put { record: record(1, 3), dropped: 0 });
+        assert_eq!(decide(&saved(Record::default(), 0), None), Reconciled::Adopt);
+        assert_eq!(decide(&saved(forgotten(5, 1), 0), Some(&forgotten(5, 1))), Reconciled::Adopt);
+    }
+
+    #[test]
+    fn of_one_generation_even_a_saved_token_joins_but_none_that_is_known_or_refused_or_finds_no_room() {
+        let mut other = record(1, 3);
+        let mut refused = with_alternates(record(1, 3), &[("aside", 2)]);
+        if let (Standing::Held(other), Standing::Held(refused)) = (&mut other.standing, &mut refused.standing) {
+            other.tokens.refresh.as_mut().unwrap().value = "from-elsewhere".into();
+            refused.refused = true;
+        }
+        let Reconciled::Join { record: joined, dropped } = decide(&saved(record(1, 3), 0), Some(&other)) else {
+            panic!()
+        };
+        assert_eq!((alternates(&joined), dropped), (vec!["refresh-1-3"], 0));
+        assert_eq!(decide(&saved(record(1, 3), 0), Some(&joined)), Reconciled::Adopt);
+        assert_eq!(decide(&unsaved(refused, 0), Some(&other)), Reconciled::Adopt);
+        let full = with_alternates(record(1, 5), &[("b", 4), ("a", 4)]);
+        assert_eq!(decide(&unsaved(record(1, 3), 0), Some(&full)), Reconciled::Adopt);
     }
 }

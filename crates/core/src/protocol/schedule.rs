@@ -117,4 +117,33 @@ mod tests {
         let (least, most) = (buckets.iter().min().unwrap(), buckets.iter().max().unwrap());
         assert!(*least > 3_000 && *most < 3_700, "{buckets:?}");
     }
+
+    #[test]
+    fn an_expiry_five_minutes_further_off_than_the_token_lives_is_plausible_and_no_further() {
+        let chain = chain(1, 0, secs(14_400), secs(14_400));
+        let schedule = Schedule::of(&chain, &Policy::default(), 9);
+        assert!(!schedule.is_due(Timestamp::from_secs(-300)) && schedule.is_due(Timestamp::from_millis(-300_001)));
+    }
+
+    #[test]
+    fn what_is_due_now_is_as_usable_as_before_and_no_token_is_due_and_never_usable() {
+        let mut chain = chain(1, 0, secs(14_400), secs(14_400));
+        let at = Timestamp::from_secs;
+        let schedule = Schedule::of(&chain, &Policy::default(), 9);
+        let due = schedule.due_now();
+        assert!(
+            !schedule.is_due(at(0)) && due.is_due(at(0)) && due.is_usable(at(14_339)) && !due.is_usable(at(14_340))
+        );
+        chain.tokens.access = None;
+        let none = Schedule::of(&chain, &Policy::default(), 9);
+        assert!(none.is_due(at(0)) && !none.is_usable(at(0)) && none == Schedule::NONE);
+    }
+
+    #[test]
+    fn the_jitter_is_splitmix64_so_that_two_releases_agree_on_it() {
+        let most = Duration::from_millis(u64::MAX - 1);
+        let drawn: Vec<u128> = (0..3).map(|generation| fraction(most, 0, generation).as_millis()).collect();
+        assert_eq!(drawn, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f], "from the seed 0");
+        assert_eq!(fraction(Duration::from_millis(9), 0, 2).as_millis(), 0x06c4_5d18_8009_454f % 10);
+    }
 }

@@ -50,3 +50,49 @@ impl Watch {
         self.rested = Some((now.wall + pause, now.monotonic + pause));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::testing::{at, secs};
+
+    fn until(second: u64) -> Timestamp {
+        Timestamp::default() + secs(second)
+    }
+
+    #[test]
+    fn a_claim_is_watched_from_when_it_was_first_seen_and_another_one_anew() {
+        let mut watch = Watch::default();
+        assert_eq!(watch.claim(Nonce(1), secs(10)), secs(10));
+        assert_eq!(watch.claim(Nonce(1), secs(20)), secs(10));
+        assert_eq!(watch.claim(Nonce(2), secs(20)), secs(20));
+        assert_eq!(watch.claim(Nonce(1), secs(30)), secs(30));
+    }
+
+    #[test]
+    fn a_pause_lasts_no_longer_than_itself_from_when_it_was_first_seen_whatever_the_others_clock_says() {
+        let mut watch = Watch::default();
+        let seen = |second| Now { monotonic: secs(second), ..at(100) };
+        assert_eq!(watch.pause(until(120), secs(30), seen(0)), secs(20));
+        assert_eq!(watch.pause(until(120), secs(30), seen(5)), secs(20));
+        assert_eq!(watch.pause(until(120), secs(30), seen(15)), secs(15));
+        assert_eq!(watch.pause(until(120), secs(30), seen(30)), secs(0));
+        assert_eq!(watch.pause(until(121), secs(30), seen(30)), secs(21), "another one");
+    }
+
+    #[test]
+    fn a_pause_too_far_ahead_to_be_true_says_nothing() {
+        let left = |second| Watch::default().pause(until(second), secs(30), at(100));
+        assert_eq!((left(190), left(191), left(120), left(100)), (secs(30), secs(0), secs(20), secs(0)));
+    }
+
+    #[test]
+    fn the_pause_after_a_failure_of_ones_own_is_kept_until_either_clock_says_that_it_is_over() {
+        let mut watch = Watch::default();
+        watch.rest(secs(10), at(100));
+        let mut left = |now| watch.pause(until(0), secs(1), now);
+        assert_eq!((left(at(100)), left(at(104)), left(at(110))), (secs(10), secs(6), secs(0)));
+        assert_eq!(left(Now { monotonic: secs(107), ..at(100) }), secs(3));
+        assert_eq!(left(Now { monotonic: secs(100), ..at(107) }), secs(3));
+    }
+}
