@@ -65,7 +65,7 @@ pub(crate) struct Driver {
     /// Milliseconds after which a snapshot in use is looked up.
     pub(crate) look_after: u64,
     pub(crate) events: broadcast::Sender<Event>,
-    /// Flights, savers and intents under way.
+    /// Flights, savers and intents under way: of a visitor one flight and one saver at once, and an intent for each call that waits.
     pub(crate) tasks: TaskTracker,
     /// No new grants.
     pub(crate) closing: CancellationToken,
@@ -141,7 +141,7 @@ impl Driver {
         spans::ended(&Span::current(), result.as_ref().map_or_else(|error| error.kind().name(), |_| "landed"));
         if *flight.goal() != Goal::Look {
             let pause = result.as_ref().err().and_then(Error::retry_in).unwrap_or_default();
-            entry.keep_quiet_until(self.clock.monotonic() + pause.max(QUIET));
+            entry.keep_quiet_until(self.clock.monotonic().saturating_add(pause.max(QUIET)));
         }
         entry.state().watch = flight.watch().clone();
         self.settle(&entry);

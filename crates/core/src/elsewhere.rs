@@ -33,7 +33,7 @@ pub(crate) struct Elsewhere {
     begun: AtomicBool,
     /// Since when no change has gone by untold, in milliseconds of the monotonic clock and one; 0 while nobody listens.
     since: AtomicU64,
-    /// What was told and not yet looked at.
+    /// What was told and not yet looked at: of visitors in memory alone, and of each the last.
     heard: Mutex<Heard>,
 }
 
@@ -56,7 +56,7 @@ impl Elsewhere {
     }
 
     fn listens(&self, now: Option<Duration>) {
-        let since = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX - 1) + 1);
+        let since = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX).saturating_add(1));
         self.since.store(since, Ordering::Relaxed);
     }
 }

@@ -126,6 +126,7 @@ impl Meters {
 
     /// A grant is in flight, until what is returned is dropped.
     pub(crate) fn grant_sent(&self, kind: GrantKind) -> impl Drop + Send + '_ {
+        // Here and below: the arrays are made from all that there are, in the order of their numbers.
         Up::new(&self.grants[kind as usize].in_flight)
     }
 

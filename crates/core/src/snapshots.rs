@@ -54,7 +54,7 @@ impl Lifecycle<Name, Slot> for Staying {
 }
 
 /// Entries by the number of their store key. Two keys with the same one (a matter of 64 bits) are taken for each other at no
-/// harm: the store is looked at once too often, or not at once.
+/// harm: the store is looked at once too often, or not at once. Who is evicted goes from here too, so it holds as many as the cache.
 #[derive(Default)]
 struct ByKey(Mutex<HashMap<u64, Weak<Entry>, foldhash::fast::RandomState>>);
 

@@ -19,6 +19,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
+/// How many wrappers and strings token JSON may be within: more than anybody's, and an end to it.
+const WITHIN: u32 = 8;
+
 /// Whom a refresh token stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -126,14 +129,17 @@ impl Tokens {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] if the text is no JSON, or is not of this kind at all. `null` and `{}` are *no tokens*.
     pub fn from_json(text: &str) -> Result<Self, Error> {
+        Self::from_value(Self::parse(text)?, WITHIN)
+    }
+
+    fn parse(text: &str) -> Result<Value, Error> {
         // Some writers put a bare NaN, which is no JSON, where the SDK had no expiry.
-        let value = serde_json::from_str(text)
-            .or_else(|error| serde_json::from_str(&without_nan(text)).map_err(|_| error))
-            .map_err(|error| {
+        serde_json::from_str(text).or_else(|error| serde_json::from_str(&without_nan(text)).map_err(|_| error)).map_err(
+            |error| {
                 let (line, column) = (error.line(), error.column());
                 not_tokens(&format!("it stops being JSON at line {line}, column {column}"))
-            })?;
-        Self::from_value(value)
+            },
+        )
     }
 
     /// The SDK's token JSON. Holds both secrets.
@@ -142,15 +148,20 @@ impl Tokens {
         Secret::new(serde_json::to_string(self).unwrap_or_default())
     }
 
-    fn from_value(value: Value) -> Result<Self, Error> {
+    /// `within` so many wrappers and strings more they may be.
+    fn from_value(value: Value, within: u32) -> Result<Self, Error> {
+        let inside = |value| match within.checked_sub(1) {
+            Some(within) => Self::from_value(value, within),
+            None => Err(not_tokens("it is JSON within JSON within JSON")),
+        };
         let mut fields = match value {
             Value::Null => return Ok(Self::default()),
             Value::Object(fields) => fields,
-            Value::String(text) if text.trim_start().starts_with(['{', 'n']) => return Self::from_json(&text),
+            Value::String(text) if text.trim_start().starts_with(['{', 'n']) => return inside(Self::parse(&text)?),
             _ => return Err(not_tokens("it is not an object")),
         };
         if let Some(inner) = fields.remove("tokens") {
-            return Self::from_value(inner);
+            return inside(inner);
         }
         let (access, refresh) = (fields.remove("accessToken"), fields.remove("refreshToken"));
         if access.is_none() && refresh.is_none() && !fields.is_empty() {
@@ -275,7 +286,8 @@ impl Serialize for Tokens {
 
 impl<'de> Deserialize<'de> for Tokens {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::from_value(Value::deserialize(deserializer)?).map_err(|error| serde::de::Error::custom(error.message()))
+        Self::from_value(Value::deserialize(deserializer)?, WITHIN)
+            .map_err(|error| serde::de::Error::custom(error.message()))
     }
 }
 

@@ -15,7 +15,7 @@ use wix_visitor_core::{
 use zeroize::Zeroizing;
 
 use crate::network::why;
-use crate::options::HttpOptions;
+use crate::options::{HttpOptions, MOST_HEADERS};
 use crate::origin::invalid;
 use crate::outcome::{Asked, Body, judge};
 
@@ -120,6 +120,9 @@ impl WixEndpointBuilder {
             }
             Some(issuer) => issuer,
         };
+        if self.headers.len() > MOST_HEADERS {
+            return Err(invalid(format!("there are more than {MOST_HEADERS} extra headers for token requests")));
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let name = HeaderName::try_from(name)

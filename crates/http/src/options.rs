@@ -7,7 +7,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 use wix_visitor_core::{Error, ErrorKind, Secret};
 
-use crate::origin::{BaseUrl, invalid};
+use crate::origin::{BaseUrl, check_length, invalid};
 
 /// How Wix is reached: address, proxy, TLS and the time to connect. Shared by [`WixEndpoint`](crate::WixEndpoint) and
 /// [`Site`](crate::Site), so that it is set once. Nothing is checked before one of the two is built.
@@ -218,6 +218,9 @@ impl fmt::Debug for HttpOptions {
 
 pub(crate) const MAX_REDIRECTS: usize = 5;
 
+/// The most headers that a caller may add to a request. No server takes as many, and a map of headers panics when it is full.
+pub(crate) const MOST_HEADERS: usize = 1000;
+
 /// Why an API call's redirect was not followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RedirectRefused {
@@ -238,6 +241,7 @@ impl std::error::Error for RedirectRefused {}
 
 fn parse_proxy(url: &Secret) -> Result<reqwest::Proxy, Error> {
     // No error here repeats the URL or has a source that may.
+    check_length(url.expose(), "proxy URL")?;
     let parsed = Url::parse(url.expose()).map_err(|e| invalid(format!("the proxy URL cannot be read: {e}")))?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(invalid("the proxy URL is neither http nor https"));

@@ -18,6 +18,7 @@ impl BaseUrl {
 
     /// Checks and keeps a base URL. Errors never repeat it: what is refused may hold a password.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        check_length(text, "API URL")?;
         let url = Url::parse(text.trim())
             .map_err(|e| invalid(format!("the API URL cannot be read: {e}; it should look like {}", Self::WIX)))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -91,6 +92,7 @@ impl BaseUrl {
             Url::parse(&format!("{}{target}", self.prefix))
                 .map_err(|e| invalid(format!("the path to call cannot be read: {e}")))?
         } else {
+            check_length(host_of(target), "host in the path to call")?;
             Url::parse(target).map_err(|_| {
                 invalid(format!("the path to call must start with `/`, or be a whole URL of {}", self.ascii_origin()))
             })?
@@ -125,6 +127,19 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
+}
+
+/// The longest address of a server, in bytes. Reading a name in other scripts takes the square of its length.
+const LONGEST: usize = 2000;
+
+pub(crate) fn check_length(text: &str, what: &str) -> Result<(), Error> {
+    if text.len() <= LONGEST { Ok(()) } else { Err(invalid(format!("the {what} is longer than {LONGEST} bytes"))) }
+}
+
+/// What a URL's reader takes for the host, with the user before it and the port behind it; all of it where there is none.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once(':').map_or(url, |(_, rest)| rest).trim_start_matches('/');
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }
 
 pub(crate) fn invalid(message: impl Into<String>) -> Error {

@@ -1,5 +1,7 @@
 //! What of a server's answer may appear in an error: short, printable, and nothing that could be a secret.
 
+use std::collections::{BTreeSet, HashSet};
+
 /// Longest quote, in characters.
 const MAX_CHARS: usize = 200;
 /// Only so much of an answer is looked at.
@@ -11,6 +13,7 @@ const REDACTED: &str = "[redacted]";
 /// A server's text, fit for an error message: control characters and URLs gone, and everything redacted that looks like a
 /// token or shares a piece with a secret that we sent.
 pub(crate) fn quote(text: &str, secrets: &[&str]) -> String {
+    let secrets = Pieces::of(secrets);
     let looked_at: String = text.chars().take(MAX_LOOKED_AT).map(|c| if is_plain(c) { c } else { ' ' }).collect();
     let mut out = String::new();
     for word in looked_at.split_whitespace() {
@@ -19,7 +22,7 @@ pub(crate) fn quote(text: &str, secrets: &[&str]) -> String {
         }
         if word.contains("://") {
             out.push_str("[url]");
-        } else if is_token_like(word) || echoes(word, secrets) {
+        } else if is_token_like(word) || secrets.show_in(word) {
             out.push_str(REDACTED);
         } else {
             out.push_str(word);
@@ -27,7 +30,7 @@ pub(crate) fn quote(text: &str, secrets: &[&str]) -> String {
     }
     // A secret with blanks in it, or one that the server spread over words, shows only in the whole; and it may be what we made of the
     // blanks that shows it.
-    if echoes(&out, secrets) {
+    if secrets.show_in(&out) {
         return REDACTED.to_owned();
     }
     match out.char_indices().nth(MAX_CHARS) {
@@ -42,7 +45,7 @@ pub(crate) fn request_id(headers: &http::HeaderMap, secrets: &[&str]) -> Option<
     let fits = !id.is_empty()
         && id.len() <= 128
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'|'));
-    (fits && !is_marked(id) && !echoes(id, secrets)).then(|| id.to_owned())
+    (fits && !is_marked(id) && !Pieces::of(secrets).show_in(id)).then(|| id.to_owned())
 }
 
 fn is_plain(c: char) -> bool {
@@ -77,14 +80,30 @@ fn is_guid(run: &str) -> bool {
         })
 }
 
-/// Whether the text holds a piece of one of the secrets.
-pub(crate) fn echoes(text: &str, secrets: &[&str]) -> bool {
-    let text = text.as_bytes();
-    secrets.iter().map(|s| s.as_bytes()).filter(|s| !s.is_empty()).any(|secret| {
-        let piece = ECHO.min(secret.len());
-        // A value of a character or two is in every text; nothing is learnt from it there.
-        piece >= 4 && text.windows(piece).any(|w| secret.windows(piece).any(|s| s == w))
-    })
+/// All pieces of some secrets, so that a text is searched for them in one go, however long they are.
+struct Pieces<'a> {
+    all: HashSet<&'a [u8]>,
+    lengths: BTreeSet<usize>,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(secrets: &[&'a str]) -> Self {
+        let (mut all, mut lengths) = (HashSet::new(), BTreeSet::new());
+        for secret in secrets {
+            let piece = ECHO.min(secret.len());
+            // A value of a character or two is in every text; nothing is learnt from it there.
+            if piece >= 4 {
+                all.extend(secret.as_bytes().windows(piece));
+                lengths.insert(piece);
+            }
+        }
+        Self { all, lengths }
+    }
+
+    /// Whether the text holds one of them.
+    fn show_in(&self, text: &str) -> bool {
+        self.lengths.iter().any(|length| text.as_bytes().windows(*length).any(|piece| self.all.contains(piece)))
+    }
 }
 
 #[cfg(test)]
@@ -116,13 +135,21 @@ mod tests {
             format!("https://x.example/?t={TOKEN}"),
         ] {
             let shown = quote(&text, &[TOKEN]);
-            assert!(!echoes(&shown, &[TOKEN]), "{shown}");
+            assert!(!Pieces::of(&[TOKEN]).show_in(&shown), "{shown}");
         }
         assert_eq!(quote("not abcdefgh, sorry", &["abcdefgh"]), "not [redacted] sorry");
         for text in ["the word pass word 1 is wrong", "the word pass  word\n1 is wrong"] {
             assert_eq!(quote(text, &["pass word 1"]), REDACTED, "{text:?}");
         }
         assert_eq!(quote("a  b  c  d  e", &["a b c d e"]), REDACTED, "no piece of it was there before");
+    }
+
+    #[test]
+    fn a_long_secret_is_looked_for_in_a_long_text() {
+        let secret: String = (0..40_000).map(|n| format!("{n:06}")).collect();
+        let text = "\u{1f600}".repeat(MAX_LOOKED_AT);
+        assert_eq!(quote(&text, &[&secret]).chars().count(), MAX_CHARS + 1);
+        assert_eq!(quote(&format!("no {}", &secret[100_000..100_012]), &[&secret]), "no [redacted]");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use wix_visitor_core::Error;
 
 use crate::call::{Api, Credentials, send};
 use crate::memory::ApiMemory;
+use crate::options::MOST_HEADERS;
 use crate::origin::invalid;
 use crate::response::ApiResponse;
 
@@ -63,6 +64,9 @@ impl ApiRequest {
                 .map_err(|_| invalid(format!("the header `{name}` has a value that no header can have")))?;
             if RESERVED.contains(&name) {
                 return Err(invalid(format!("the header `{name}` of a call cannot be set")));
+            }
+            if request.headers().len() >= MOST_HEADERS {
+                return Err(invalid(format!("there are more than {MOST_HEADERS} headers")));
             }
             if name == CONTENT_TYPE {
                 request.headers_mut().insert(name, value);
@@ -131,7 +135,7 @@ impl ApiRequest {
     /// # Errors
     /// The [`InvalidInput`](wix_visitor_core::ErrorKind::InvalidInput) that [`send`](Self::send) would answer at once.
     pub fn check(&self) -> Result<(), Error> {
-        self.request.as_ref().map(|_| ()).map_err(Error::clone)
+        sendable(self.request.as_ref().map_err(Error::clone)?)
     }
 
     /// Sends the call with the visitor's token, minting or renewing first as needed.
@@ -148,6 +152,7 @@ impl ApiRequest {
     /// [`MemberSessionEnded`](wix_visitor_core::ErrorKind::MemberSessionEnded). A status of 400 and above is no error.
     pub async fn send(self) -> Result<ApiResponse, Error> {
         let request = self.request?;
+        sendable(&request)?;
         send(&self.api, &*self.visitor, &self.memory, request).await.map_err(|error| {
             match (error.visitor(), self.visitor.id()) {
                 (None, Some(id)) => error.with_visitor(id),
@@ -155,6 +160,12 @@ impl ApiRequest {
             }
         })
     }
+}
+
+/// What the client itself would refuse, when a token was asked for already.
+fn sendable(request: &reqwest::Request) -> Result<(), Error> {
+    let fits = http::Uri::try_from(request.url().as_str()).is_ok();
+    if fits { Ok(()) } else { Err(invalid("the path to call, with its query, is longer than any can be")) }
 }
 
 /// Headers that are ours to set, or could lead the token astray.

@@ -24,18 +24,25 @@ impl TestClock {
 
     /// Sets the wall clock forward, as an administrator, a time server or a machine that slept would.
     pub fn jump(&self, by: Duration) {
-        self.wall.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.change(|wall| wall + by);
     }
 
     /// Sets the wall clock back.
     pub fn jump_back(&self, by: Duration) {
-        self.wall.fetch_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.change(|wall| wall - by);
     }
 
     /// Sets the wall clock to this moment.
     pub fn set(&self, wall: Timestamp) {
-        let passed = i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX);
-        self.wall.store(wall.as_millis() - passed, Ordering::SeqCst);
+        let passed = self.start.elapsed();
+        self.change(|_| wall - passed);
+    }
+
+    /// Up to the ends of time.
+    fn change(&self, change: impl Fn(Timestamp) -> Timestamp) {
+        let changed = |wall| Some(change(Timestamp::from_millis(wall)).as_millis());
+        // The closure always gives a value, so the update cannot fail.
+        let _ = self.wall.fetch_update(Ordering::SeqCst, Ordering::SeqCst, changed);
     }
 }
 

@@ -56,6 +56,7 @@ impl HandOver {
 
     async fn give(self, session: &Session) -> Result<Value, SessionError> {
         let tokens = session.visitor().await?.generate().await?;
+        // An object of two, as the SDK has it.
         let mut given = serde_json::to_value(&tokens).unwrap_or_default();
         if !self.pair || tokens.role() != Role::Visitor {
             given["refreshToken"]["value"] = "".into();

@@ -132,7 +132,8 @@ impl Sessions {
                     News::Same if base < pocket.newest(id) => None,
                     News::Same => {
                         let again = another_day || before.is_some_and(|before| page && before.stale_key);
-                        let version = if changed { Some(base + 1) } else { again.then_some(base) };
+                        // Only we count it: nobody else can seal one.
+                        let version = if changed { Some(base.saturating_add(1)) } else { again.then_some(base) };
                         version.map(|version| (jar.era.unwrap_or(0), version))
                     }
                 };

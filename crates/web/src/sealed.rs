@@ -19,6 +19,8 @@ use crate::cookie::{CookieName, Day, SessionId, Shown};
 
 /// The most letters of a cookie's value: browsers take about 4,096 with the name.
 const MOST: usize = 3_800;
+/// The most cookies of past eras that one answer takes away: those of one session, and some.
+const MOST_TAKEN_AWAY: usize = 40;
 /// The most cookies that one part is split over. Larger tokens than Wix's by far fit.
 const MOST_CHUNKS: usize = 8;
 
@@ -183,7 +185,8 @@ impl SealedCookies {
             let access = Access { value: access.value.expose().to_owned(), expires_ms: access.expires_at.as_millis() };
             cookies.extend(self.seal(Part::Access, held, &access, keep, loopback));
         }
-        let past = jar.all.iter().filter(|(_, era)| *era < held.era);
+        // The rest the next time: a browser with more cookies than we ever give has them from somebody else.
+        let past = jar.all.iter().filter(|(_, era)| *era < held.era).take(MOST_TAKEN_AWAY);
         cookies.extend(
             past.filter_map(|(suffix, _)| self.name.cookie(&format!("-{suffix}"), "", Duration::ZERO, loopback)),
         );

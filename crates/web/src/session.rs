@@ -395,6 +395,7 @@ impl Session {
 async fn retire(old: Visitor) {
     let Err(error) = old.retire().await else { return };
     tracing::warn!(visitor = %old.id(), %error, "a replaced session could not be retired yet; it is tried again");
+    // No more of these than there were sign-ins within the last minutes, each of which the store has taken.
     tokio::spawn(async move {
         let mut pause = RETIRE_PAUSE;
         for _ in 1..RETIRE_TRIES {

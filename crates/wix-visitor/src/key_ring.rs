@@ -14,7 +14,7 @@ const KEYS: &str = "WIX_VISITOR_KEYS";
 const KEYS_FILE: &str = "WIX_VISITOR_KEYS_FILE";
 
 /// More than any ring has.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: usize = 64 * 1024;
 
 /// The ring of keys in this file, as `wix-visitor keys generate` makes it: see [`KeyRing::from_text`].
 ///
@@ -28,8 +28,8 @@ pub fn read_key_ring(path: impl AsRef<Path>) -> Result<KeyRing, Error> {
         let message = format!("the key ring {shown} cannot be read: {error}");
         Error::new(ErrorKind::Misconfigured, message).with_source(error)
     };
-    let file = File::open(path).map_err(fail)?;
-    let found = file.metadata().map_err(fail)?;
+    // Looked at first: to open a pipe is to wait for its other end.
+    let found = std::fs::metadata(path).map_err(fail)?;
     if !found.is_file() {
         return Err(Error::new(ErrorKind::Misconfigured, format!("the key ring {shown} is not a file")));
     }
@@ -39,7 +39,12 @@ pub fn read_key_ring(path: impl AsRef<Path>) -> Result<KeyRing, Error> {
         return Err(Error::new(ErrorKind::Misconfigured, message));
     }
     let mut text = Zeroizing::new(String::new());
-    file.take(LARGEST).read_to_string(&mut text).map_err(fail)?;
+    let read =
+        File::open(path).and_then(|file| file.take(LARGEST as u64 + 1).read_to_string(&mut text)).map_err(fail)?;
+    if read > LARGEST {
+        let message = format!("the key ring {shown} is larger than {LARGEST} bytes, which none is");
+        return Err(Error::new(ErrorKind::InvalidInput, message));
+    }
     KeyRing::from_text(&text)
         .map_err(|error| Error::new(error.kind(), format!("the key ring {shown} cannot be used: {}", error.message())))
 }
@@ -90,6 +95,13 @@ mod tests {
         std::fs::write(&path, "hunter2hunter2").unwrap();
         let error = read_key_ring(&path).unwrap_err();
         assert!(error.kind() == ErrorKind::InvalidInput && !error.to_string().contains("hunter2"), "{error}");
+        std::fs::write(&path, format!("# {}\n{}", "x".repeat(LARGEST), ring.to_text().expose())).unwrap();
+        let error = read_key_ring(&path).unwrap_err();
+        assert!(error.kind() == ErrorKind::InvalidInput && error.to_string().contains("larger"), "{error}");
+        // A pipe, whose other end nobody has.
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(read_key_ring(&pipe).unwrap_err().kind(), ErrorKind::Misconfigured);
         for nothing in [directory.path(), &directory.path().join("none")] {
             assert_eq!(read_key_ring(nothing).unwrap_err().kind(), ErrorKind::Misconfigured);
         }

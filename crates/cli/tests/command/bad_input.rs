@@ -237,3 +237,46 @@ fn a_path_with_a_tilde_makes_no_directory_of_that_name() {
     user.run(&["--sandbox", "--store", "sqlite:~/x.db", "token"]).failed(2, "write it in full");
     assert!(!user.path("~").exists());
 }
+
+#[test]
+fn words_of_any_kind_end_the_command_in_order_and_are_not_repeated_at_length() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox);
+    let identity = {
+        user.token();
+        user.identity(&sandbox)
+    };
+    let long = "x".repeat(100_000);
+    let words = ["", " ", "-", "-1", "\u{1}\u{1b}[2J", "\u{202e}e\u{301}\u{1f600}", "99999999999999999999999", &long];
+    let places: [&[&str]; 16] = [
+        &["token", "--client-id"],
+        &["status", "--api-url"],
+        &["status", "--store"],
+        &["status", "--keys"],
+        &["call", "GET"],
+        &["call"],
+        &["call", "GET", CART, "-H"],
+        &["call", "GET", CART, "-d"],
+        &["import"],
+        &["inspect"],
+        &["list", "--limit"],
+        &["list", "--after"],
+        &["keys", "promote"],
+        &["migrate", "--to"],
+        &["sandbox", "--fault"],
+        &["sandbox", "--token-ttl"],
+    ];
+    for (place, word) in places.iter().flat_map(|place| words.map(|word| (place, word))) {
+        let harmless = place[0] == "call" && place.contains(&"-d") || place[0] == "sandbox" && word.starts_with('9');
+        if harmless {
+            continue;
+        }
+        let said = user.run(&[place, &[word][..]].concat());
+        assert!(said.code.is_some_and(|code| code != 101) && !said.stderr.contains("panicked"), "{place:?}: {said:?}");
+        assert!(said.stderr.len() < 10_000, "{place:?} repeats what it was given");
+    }
+    let said = user.run_with(&["import", "-"], vec![0xff; 2 << 20]).failed(2, "larger than");
+    assert!(said.stderr.len() < 10_000);
+    assert_eq!(user.identity(&sandbox), identity);
+    assert_eq!(sandbox.mints(), 1);
+}

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Housekeeper;
-use super::sweep::{Failed, keeps_changing};
+use super::sweep::{Failed, TURNS, keeps_changing};
 use crate::clock::{Clock, Entropy, SystemEntropy};
 use crate::error::StoreError;
 use crate::key::StoreKey;
@@ -14,9 +14,6 @@ use crate::policy::Policy;
 use crate::protocol::reconcile::{Held, Reconciled, reconcile};
 use crate::record::{decode, encode};
 use crate::store::{Etag, Exchange, Stored, TokenStore};
-
-/// How often a record may change under our hands before that is an error.
-const TURNS: usize = 32;
 
 /// What came of moving to another store.
 #[derive(Clone, Debug, Default)]

@@ -19,6 +19,9 @@ pub use migrate::Migrated;
 pub use purge::PurgeDone;
 pub use sweep::{Failed, Progress};
 
+#[cfg(feature = "sealing")]
+pub(crate) use sweep::{TURNS, keeps_changing};
+
 use crate::clock::{Clock, SystemClock};
 use crate::error::StoreError;
 #[cfg(feature = "sealing")]
@@ -31,6 +34,9 @@ use crate::store::{Cursor, Page, TokenStore};
 
 /// How many records are worked on at once.
 const IN_FLIGHT: usize = 32;
+
+/// More would hold a store's keys in memory, however many there are.
+const MOST_IN_FLIGHT: usize = 1000;
 
 /// Keeps house in a store.
 #[derive(Clone)]
@@ -93,9 +99,9 @@ impl Housekeeper {
         self
     }
 
-    /// How many records are worked on at once, at least one; 32 unless said otherwise.
+    /// How many records are worked on at once, from one to a thousand; 32 unless said otherwise.
     pub fn in_flight(mut self, most: usize) -> Self {
-        self.in_flight = most.max(1);
+        self.in_flight = most.clamp(1, MOST_IN_FLIGHT);
         self
     }
 

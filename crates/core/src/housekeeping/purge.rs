@@ -26,6 +26,8 @@ const BEHIND: Duration = Duration::from_secs(60 * 60);
 const MARK: &str = "purge";
 /// The mark is kept for as long as anything.
 const KEEP: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// No purge follows another at once.
+const BREATH: Duration = Duration::from_secs(1);
 /// After a purge that failed, the next one comes sooner.
 const AGAIN: Duration = Duration::from_secs(5 * 60);
 
@@ -69,13 +71,14 @@ impl Housekeeper {
         self.purge_by(true).await
     }
 
-    /// Purges again and again, with pauses of this length. Whatever fails is logged, and it goes on.
+    /// Purges again and again, with pauses of this length, a second at the least. Whatever fails is logged, and it goes on.
     ///
     /// To be spawned: `tokio::spawn(async move { housekeeper.purge_every(day).await })`.
     ///
     /// # Errors
     /// *Unsupported*, from a store that drops its records by itself.
     pub async fn purge_every(&self, pause: Duration) -> Result<Infallible, StoreError> {
+        let pause = pause.max(BREATH);
         loop {
             let next = match self.purge().await {
                 Ok(PurgeDone { looked_at, dropped, unreadable, .. }) => {
@@ -110,9 +113,9 @@ impl Housekeeper {
             let mut from = None;
             loop {
                 let page = self.purge_page(moment, from.as_ref(), PAGE).await?;
-                done.looked_at += page.looked_at;
-                done.dropped += page.dropped;
-                done.unreadable += page.unreadable;
+                done.looked_at = done.looked_at.saturating_add(page.looked_at);
+                done.dropped = done.dropped.saturating_add(page.dropped);
+                done.unreadable = done.unreadable.saturating_add(page.unreadable);
                 from = page.next;
                 if from.is_none() {
                     break;

@@ -18,6 +18,8 @@ const PAGE: usize = 1000;
 /// How often something is tried that may work later, and the pauses between: these, doubled each time.
 const TRIES: u32 = 7;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often a record may change under our hands before that is an error.
+pub(crate) const TURNS: usize = 32;
 /// How many failures are told of one by one.
 const TOLD: usize = 100;
 
@@ -138,6 +140,6 @@ where
 }
 
 /// What is said when a record was changed by others each time.
-pub(super) fn keeps_changing() -> StoreError {
+pub(crate) fn keeps_changing() -> StoreError {
     StoreError::new(StoreErrorKind::Unavailable, "token", "the record keeps changing")
 }

@@ -93,7 +93,7 @@ impl Admission {
                 let error = GrantError::new(GrantFailure::Transient, message);
                 return Err(outcome::error_of(&error, Some(space)));
             }
-            self.next_background = self.next_background.max(now.monotonic) + space;
+            self.next_background = self.next_background.max(now.monotonic).saturating_add(space);
             self.background += 1;
         }
         if let (true, Some(down)) = (probes, &mut self.down) {
@@ -124,7 +124,7 @@ impl Admission {
         if self.down.as_ref().is_some_and(|down| down.left(1, now) > Duration::ZERO && down.probing.is_none()) {
             return;
         }
-        let probes = self.down.as_ref().map_or(0, |down| down.probes) + 1;
+        let probes = self.down.as_ref().map_or(0, |down| down.probes).saturating_add(1);
         let pause = outcome::moved(policy.backoff(probes, error.retry_after), chance, policy);
         self.down = Some(Down { probes, pause, since: now, probing: None, error: error.clone() });
     }

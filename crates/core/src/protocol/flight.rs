@@ -590,7 +590,7 @@ impl Turn<'_> {
             let error = Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent");
             return self.release(Some(claim.etag), claim.record.claimed(None), Err(error));
         }
-        let left = lease.saturating_sub(save + margin + elapsed(since, self.now));
+        let left = lease.saturating_sub(save + margin).saturating_sub(elapsed(since, self.now));
         if left < grant / 2 {
             if tries < CLAIMS {
                 return self.claim_from(Some(claim.etag), claim.record, self.now, tries + 1, wanted);
@@ -666,7 +666,8 @@ impl Turn<'_> {
             // The request may yet act: the claim runs out by itself, so that the next grant comes after it.
             record.claim = claim.record.claim;
         }
-        let claimed = self.flight.watch.claim.filter(|_| unanswered).map(|(_, since)| since + policy.lease);
+        let claimed =
+            self.flight.watch.claim.filter(|_| unanswered).map(|(_, since)| since.saturating_add(policy.lease));
         let claimed = claimed.map(|end| end.saturating_sub(self.now.monotonic));
         let failure = outcome::error_of(error, pause.max(claimed));
         self.events.push(EventKind::RenewalFailed(failure.clone()));

@@ -14,6 +14,9 @@ use crate::tokens::{AccessToken, RefreshToken, Role, Tokens, payload};
 /// No token lives longer than this, whatever a reply says.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// The most that a record keeps of a failure's words, in characters: the claim is given back in the same write, which must find room.
+const LONGEST_MESSAGE: usize = 500;
+
 /// How far apart doubtful answers may lie and still count together.
 const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -32,10 +35,11 @@ pub fn renewed(claimed: &Record, used: &Secret, reply: &GrantReply, now: Timesta
     let Standing::Held(old) = &claimed.standing else {
         return Settled { record: claimed.claimed(None), dropped: 0 };
     };
-    let refresh = reply.refresh_token.clone().filter(|token| !token.is_empty()).unwrap_or_else(|| used.clone());
+    let refresh = reply.refresh_token.clone().filter(|token| !token.is_blank()).unwrap_or_else(|| used.clone());
     let (access, lifetime) = access(reply, now, policy);
     let mut chain = Chain {
-        generation: old.generation + 1,
+        // Nobody counts so far; whoever wrote such a number into the store costs nobody the reply.
+        generation: old.generation.saturating_add(1),
         tokens: Tokens::new(access, Some(RefreshToken::new(refresh, old.role()))),
         lifetime,
         refused: false,
@@ -112,6 +116,7 @@ pub fn troubled(claimed: &Record, error: &GrantError, jitter: u64, now: Timestam
     if let Some(id) = &error.request_id {
         message.push_str(&format!(" (request id {id})"));
     }
+    let message = message.chars().take(LONGEST_MESSAGE).collect();
     let mut trouble = trouble(claimed, error.failure, message, error.retry_after, now, policy);
     trouble.pause = moved(trouble.pause, jitter, policy);
     trouble.until = now + trouble.pause;

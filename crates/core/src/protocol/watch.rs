@@ -34,7 +34,7 @@ impl Watch {
         let ahead = until.since(now.wall);
         let watched = match self.trouble {
             Some((watched, since)) if watched == until => now.monotonic.saturating_sub(since),
-            _ if ahead > pause + CLOCKS_APART => pause,
+            _ if ahead > pause.saturating_add(CLOCKS_APART) => pause,
             _ => {
                 self.trouble = Some((until, now.monotonic));
                 Duration::ZERO
@@ -47,7 +47,7 @@ impl Watch {
 
     /// A grant of one's own has failed: nothing is asked for this long.
     pub(super) fn rest(&mut self, pause: Duration, now: Now) {
-        self.rested = Some((now.wall + pause, now.monotonic + pause));
+        self.rested = Some((now.wall + pause, now.monotonic.saturating_add(pause)));
     }
 }
 

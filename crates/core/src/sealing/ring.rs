@@ -17,6 +17,8 @@ const FORM: u8 = SEALED;
 /// The bytes of a key's name, and of a nonce: large enough to be drawn at random for ever.
 const NAME: usize = 4;
 const NONCE: usize = 24;
+/// More keys than any rotation needs: each is tried by its name at whatever is opened.
+const MOST: usize = 100;
 /// What proves that nothing was changed.
 const TAG: usize = 16;
 
@@ -166,7 +168,7 @@ impl KeyRing {
     /// line is a comment.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidInput`] if there is no key, or something else.
+    /// [`ErrorKind::InvalidInput`] if there is no key, or something else, or more than a hundred.
     pub fn from_text(text: &str) -> Result<Self, Error> {
         let keys = text.lines().flat_map(|line| line.split('#').next().unwrap_or("").split_whitespace());
         let mut keys = keys.map(SealingKey::from_text);
@@ -174,7 +176,16 @@ impl KeyRing {
             let message = "there is no sealing key in it: make one with `wix-visitor keys generate`";
             Error::new(ErrorKind::InvalidInput, message)
         })?;
-        keys.try_fold(Self::new(primary?), |ring, key| Ok(ring.also(key?)))
+        let mut ring = Self::new(primary?);
+        for key in keys {
+            ring = ring.also(key?);
+            if ring.others.len() >= MOST {
+                let message =
+                    format!("there are more than {MOST} sealing keys in it: remove those that seal nothing any more");
+                return Err(Error::new(ErrorKind::InvalidInput, message));
+            }
+        }
+        Ok(ring)
     }
 
     /// The ring as text for a file or a variable, to be kept where other secrets are.
@@ -253,6 +264,7 @@ impl KeyRing {
     /// [`OpenError`].
     pub fn open(&self, purpose: &[u8], sealed: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), OpenError> {
         let name = Self::sealed_by(sealed).ok_or(OpenError::Damaged)?;
+        // A form and a name are there, or it would have none.
         let (nonce, rest) = sealed[1 + NAME..].split_first_chunk::<NONCE>().ok_or(OpenError::Damaged)?;
         let mut known = false;
         for key in self.keys().filter(|key| key.name == name) {

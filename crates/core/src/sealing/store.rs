@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::ring::{KeyRing, OpenError};
 use crate::clock::{Entropy, SystemEntropy, Timestamp};
 use crate::error::{StoreError, StoreErrorKind};
+use crate::housekeeping::{TURNS, keeps_changing};
 use crate::key::{ClientId, StoreKey};
 use crate::policy::Policy;
 use crate::record::decode;
@@ -66,10 +67,10 @@ impl<S: TokenStore> SealedStore<S> {
     /// Seals a record by the primary key, unless it is so already; a record that is not sealed only where such are read.
     ///
     /// # Errors
-    /// The store's, and those of opening the record.
+    /// The store's, and those of opening the record; *unavailable* if others change it again and again.
     pub(crate) async fn reseal(&self, key: &StoreKey, policy: &Policy) -> Result<Resealed, StoreError> {
         let primary = self.ring.names().next();
-        loop {
+        for _ in 0..TURNS {
             let Some(standing) = self.store.load(key).await? else { return Ok(Resealed::Gone) };
             if KeyRing::sealed_by(&standing.bytes) == primary {
                 return Ok(Resealed::Already);
@@ -84,6 +85,7 @@ impl<S: TokenStore> SealedStore<S> {
                 return Ok(Resealed::Now);
             }
         }
+        Err(keeps_changing())
     }
 
     fn seal(&self, key: &StoreKey, new: &Stored) -> Stored {
@@ -154,7 +156,7 @@ impl<S: TokenStore> TokenStore for SealedStore<S> {
     }
 
     async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
-        self.store.reserve(key, bytes + KeyRing::OVERHEAD).await
+        self.store.reserve(key, bytes.saturating_add(KeyRing::OVERHEAD)).await
     }
 
     async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
@@ -162,7 +164,7 @@ impl<S: TokenStore> TokenStore for SealedStore<S> {
     }
 
     async fn health(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
-        self.store.health(key, bytes + KeyRing::OVERHEAD).await
+        self.store.health(key, bytes.saturating_add(KeyRing::OVERHEAD)).await
     }
 
     async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {

@@ -1,7 +1,7 @@
 //! What says that a directory is ours, and of which version: a small file in it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,9 @@ use crate::shard::Staged;
 
 pub(crate) const NAME: &str = "wix-visitor.json";
 const STAGED: &str = "wix-visitor.json.new";
+
+/// More than the marker ever has, in bytes.
+const LONGEST: u64 = 4096;
 
 /// The layout of the directory.
 const VERSION: u32 = 1;
@@ -32,7 +35,7 @@ pub(crate) fn is_there(directory: &Path) -> Result<bool, StoreError> {
         other => other.map_err(|e| BACKEND.from_io("read", &path, e))?,
     };
     BACKEND.check_open(&path, &file)?;
-    let text = match io::read_to_string(file) {
+    let text = match io::read_to_string(file.take(LONGEST)) {
         Err(e) if e.kind() == io::ErrorKind::InvalidData => String::new(),
         other => other.map_err(|e| BACKEND.from_io("read", &path, e))?,
     };

@@ -166,11 +166,13 @@ impl TokenStore for FileStore {
 
     /// Takes up room on the disk, in the file that the next write of this key goes to.
     async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+        BACKEND.check_bytes(bytes)?;
         self.in_turn(key, move |inner, key, until| inner.directory.reserve(key, bytes, until)).await
     }
 
     /// Writes as much as that beside the records, and takes it away again.
     async fn health(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
+        BACKEND.check_bytes(bytes)?;
         self.in_turn(key, move |inner, key, until| inner.directory.health(key, bytes, until)).await
     }
 

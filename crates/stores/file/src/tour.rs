@@ -58,6 +58,7 @@ impl Directory {
         let begin = Instant::now();
         let half = until.saturating_duration_since(begin) / 2;
         let first = from.map_or(Some(0), |from| usize::from_str_radix(from.as_str(), 16).ok());
+        let first = first.filter(|first| *first < SHARDS);
         let first =
             first.ok_or_else(|| BACKEND.error(StoreErrorKind::Unsupported, "this cursor is not of this store"))?;
         for shard in first..SHARDS {

@@ -63,7 +63,14 @@ impl Backend {
     /// # Errors
     /// Of the kind *unsupported*.
     pub fn check_size(self, new: &Stored) -> Result<(), StoreError> {
-        let size = new.bytes.len();
+        self.check_bytes(new.bytes.len())
+    }
+
+    /// A record of so many bytes, likewise.
+    ///
+    /// # Errors
+    /// Of the kind *unsupported*.
+    pub fn check_bytes(self, size: usize) -> Result<(), StoreError> {
         if size <= Stored::MAX_SEALED_BYTES {
             return Ok(());
         }

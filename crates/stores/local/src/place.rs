@@ -30,15 +30,33 @@ impl Backend {
     /// # Errors
     /// Those of the file system.
     pub fn create_directories(self, path: &Path) -> Result<(), StoreError> {
+        // From the inside out as far as they may be ours, and then from the outside in. A path may be of any depth.
+        let mut within = Vec::new();
+        let mut path = path;
+        loop {
+            let found = match fs::metadata(path) {
+                // Nor can what lies in it be named.
+                Err(e) if matches!(e.kind(), io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput) => {
+                    return Err(self.from_io("create the directory", path, e));
+                }
+                found => found.ok().filter(Metadata::is_dir),
+            };
+            let outermost = parent(path) == path;
+            if found.as_ref().is_some_and(|found| outermost || !is_own(found)) {
+                break;
+            }
+            within.push((path, found.is_some()));
+            if outermost {
+                break;
+            }
+            path = parent(path);
+        }
+        within.into_iter().rev().try_for_each(|(path, found)| self.create_one_directory(path, found))
+    }
+
+    fn create_one_directory(self, path: &Path, found: bool) -> Result<(), StoreError> {
         let parent = parent(path);
-        let found = fs::metadata(path).ok().filter(Metadata::is_dir);
-        if found.as_ref().is_some_and(|found| !is_own(found)) || parent == path && found.is_some() {
-            return Ok(());
-        }
-        if parent != path {
-            self.create_directories(parent)?;
-        }
-        if found.is_none() {
+        if !found {
             match create_directory(path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
                 other => other.map_err(|e| self.from_io("create the directory", path, e)),
@@ -47,7 +65,7 @@ impl Backend {
         // Also if it was there: another process may have made it a moment ago, and not have come as far as this.
         match sync_directory(parent) {
             // Nor has whoever made it there. One that cannot be read cannot be saved by us, and was not made by us.
-            Err(e) if found.is_some() && e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            Err(e) if found && e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             other => other.map_err(|e| self.from_io("save the directory", parent, e)),
         }
     }

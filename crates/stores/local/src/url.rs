@@ -1,5 +1,6 @@
 //! A store URL that names a path: `scheme:PATH[?name=value&…]`.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,9 +39,10 @@ impl<'a> LocalUrl<'a> {
         }
         let path = decode_path(backend, path)?;
         let mut options: Vec<(&str, &str)> = Vec::new();
+        let mut names = HashSet::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if options.iter().any(|(known, _)| *known == name) {
+            if !names.insert(name) {
                 return Err(backend.misconfigured(format!("the store URL gives the option {name:?} twice")));
             }
             options.push((name, value));

@@ -1,6 +1,8 @@
 //! Where the records are, and what is asked of the servers.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -309,11 +311,19 @@ impl RedisOptions {
     }
 }
 
+/// More than all certificates of a platform have, in bytes.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 fn certificates(path: &Path) -> Result<Vec<u8>, StoreError> {
     const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    let pem = std::fs::read(path).map_err(|e| {
-        misconfigured(format!("cannot read the certificates in {}: {e}", path.display())).with_source(e)
-    })?;
+    let fail =
+        |e: io::Error| misconfigured(format!("cannot read the certificates in {}: {e}", path.display())).with_source(e);
+    // Of a pipe or a device the end may never come.
+    if !std::fs::metadata(path).map_err(fail)?.is_file() {
+        return Err(misconfigured(format!("{} is not a file with certificates", path.display())));
+    }
+    let mut pem = Vec::new();
+    File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut pem)).map_err(fail)?;
     if !pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
         return Err(misconfigured(format!("{} holds no certificate as PEM", path.display())));
     }
@@ -334,5 +344,20 @@ impl fmt::Debug for RedisOptions {
             .field("timeout", &self.timeout)
             .field("wait_replicas", &self.wait_replicas)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use wix_visitor_core::StoreErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn certificates_are_read_from_a_file_and_from_nothing_without_an_end() {
+        for path in ["/dev/zero", "/", "/nowhere", "a\0b", ""] {
+            let error = certificates(Path::new(path)).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{path:?}: {error}");
+        }
     }
 }

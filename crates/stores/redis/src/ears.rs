@@ -3,7 +3,8 @@
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::broadcast;
 
-/// How many messages may wait to be taken; who falls behind by more has missed some.
+/// How many messages may wait to be taken; who falls behind by more has missed some. Each is as long as a key: whoever else may publish
+/// there is trusted by the server's rights.
 const WAITING: usize = 16 * 1024;
 
 /// Something that was heard.

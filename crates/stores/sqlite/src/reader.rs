@@ -31,7 +31,7 @@ pub(crate) enum Question {
 #[derive(Clone, Debug)]
 pub(crate) struct Range {
     /// They come after this.
-    pub(crate) after: String,
+    pub(crate) after: Vec<u8>,
     /// And before this.
     pub(crate) before: String,
     /// So many of them at most.

@@ -19,8 +19,8 @@ pub(crate) const INSERT: &str =
 pub(crate) const UPDATE: &str =
     "UPDATE records SET etag = ?2, bytes = ?3, keep_until = ?4, crc = ?5 WHERE key = ?1 AND etag = ?6";
 
-const LIST: &str = "SELECT key, key_crc FROM records WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3";
-const PAGE: &str = "SELECT key, keep_until FROM records WHERE key > ?1 ORDER BY key LIMIT ?2";
+const LIST: &str = "SELECT key, key_crc FROM records WHERE key > CAST(?1 AS TEXT) AND key < ?2 ORDER BY key LIMIT ?3";
+const PAGE: &str = "SELECT key, keep_until FROM records WHERE key > CAST(?1 AS TEXT) ORDER BY key LIMIT ?2";
 const DELETE: &str = "DELETE FROM records WHERE key = ?1";
 
 const NEIGHBOURS: &str = "
@@ -84,20 +84,20 @@ pub(crate) fn list(db: &rusqlite::Connection, range: &Range) -> rusqlite::Result
     let (mut keys, mut last, mut seen) = (Vec::new(), None, 0);
     while let Some(row) = rows.next()? {
         seen += 1;
-        let (key, crc) = (row.get::<_, String>(0)?, row.get_ref(1)?);
-        let whole = crc == ValueRef::Integer(i64::from(crc32fast::hash(key.as_bytes())));
-        match StoreKey::parse(&key) {
-            Ok(key) if whole => keys.push(key),
+        let (key, crc) = (bytes(row)?, row.get_ref(1)?);
+        let whole = crc == ValueRef::Integer(i64::from(crc32fast::hash(&key)));
+        match parse(&key) {
+            Some(key) if whole => keys.push(key),
             _ => tracing::warn!("a key in the database is damaged: its record is nobody's"),
         }
         last = Some(key);
     }
-    let next = last.filter(|_| seen >= limit(range.most)).map(Cursor::new);
+    let next = last.filter(|_| seen >= limit(range.most)).map(|last| cursor(&last));
     Ok(Ok(Page { keys, next }))
 }
 
 /// Drops those of some records that were to be kept until before this moment.
-pub(crate) fn purge(db: &rusqlite::Connection, moment: i64, after: &str, most: usize) -> rusqlite::Result<Purged> {
+pub(crate) fn purge(db: &rusqlite::Connection, moment: i64, after: &[u8], most: usize) -> rusqlite::Result<Purged> {
     let mut purged = Purged::default();
     let (mut over, mut last) = (Vec::new(), None);
     {
@@ -105,7 +105,7 @@ pub(crate) fn purge(db: &rusqlite::Connection, moment: i64, after: &str, most: u
         let mut rows = page.query(params![after, limit(most)])?;
         while let Some(row) = rows.next()? {
             purged.looked_at += 1;
-            let key = row.get::<_, String>(0)?;
+            let key = bytes(row)?;
             match row.get_ref(1)? {
                 ValueRef::Integer(keep_until) if keep_until >= moment => {}
                 _ => over.push(key.clone()),
@@ -114,7 +114,7 @@ pub(crate) fn purge(db: &rusqlite::Connection, moment: i64, after: &str, most: u
         }
     }
     for key in over {
-        let Ok(key) = StoreKey::parse(&key) else {
+        let Some(key) = parse(&key) else {
             purged.unreadable += 1;
             continue;
         };
@@ -126,8 +126,38 @@ pub(crate) fn purge(db: &rusqlite::Connection, moment: i64, after: &str, most: u
             purged.unreadable += 1;
         }
     }
-    purged.next = last.filter(|_| purged.looked_at >= limit(most).unsigned_abs()).map(Cursor::new);
+    purged.next = last.filter(|_| purged.looked_at >= limit(most).unsigned_abs()).map(|last| cursor(&last));
     Ok(purged)
+}
+
+/// The key of a row as it is there. One that is damaged may be no text, and must not keep a page from coming to its end.
+fn bytes(row: &Row<'_>) -> rusqlite::Result<Vec<u8>> {
+    match row.get_ref(0)? {
+        ValueRef::Text(key) => Ok(key.to_vec()),
+        other => Err(rusqlite::Error::InvalidColumnType(0, "key".to_owned(), other.data_type())),
+    }
+}
+
+fn parse(key: &[u8]) -> Option<StoreKey> {
+    std::str::from_utf8(key).ok().and_then(|key| StoreKey::parse(key).ok())
+}
+
+/// The cursor of a page that ended with this key, damaged or not: its bytes in hexadecimal digits.
+fn cursor(last: &[u8]) -> Cursor {
+    Cursor::new(last.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// After which key the page of this cursor begins.
+pub(crate) fn after(from: Option<&Cursor>) -> Result<Vec<u8>, StoreError> {
+    let Some(from) = from else { return Ok(Vec::new()) };
+    let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    let key: Option<Vec<u8>> = from.as_str().as_bytes().chunks(2).map(byte).collect();
+    key.filter(|key| !key.is_empty())
+        .ok_or_else(|| BACKEND.error(StoreErrorKind::Unsupported, "this cursor is not of this store"))
 }
 
 /// At least one.

@@ -19,7 +19,7 @@ use crate::database::Database;
 use crate::error::BACKEND;
 use crate::place::Place;
 use crate::reader::{self, Question, READERS, Range, Read};
-use crate::row::NewRow;
+use crate::row::{self, NewRow};
 use crate::writer::{self, Job, Purge, Reserve, Write, not_in_time};
 
 /// How many operations may wait in line; the next ones wait to get into it.
@@ -215,17 +215,17 @@ impl TokenStore for SqliteStore {
     }
 
     async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
-        let from = from.map(|from| from.as_str().to_owned());
+        let after = row::after(from)?;
         let range = match site {
             // Whatever follows the slash is below what follows it in the alphabet.
-            Some(site) => Range { after: from.unwrap_or(format!("{site}/")), before: format!("{site}0"), most },
-            None => Range { after: from.unwrap_or_default(), before: "~".to_owned(), most },
+            Some(site) => Range { after: after.max(format!("{site}/").into()), before: format!("{site}0"), most },
+            None => Range { after, before: "~".to_owned(), most },
         };
         self.ask(&self.0.reads, |deadline, answer| Read { deadline, question: Question::List(range, answer) }).await
     }
 
     async fn purge(&self, moment: Timestamp, from: Option<&Cursor>, most: usize) -> Result<Purged, StoreError> {
-        let after = from.map(|from| from.as_str().to_owned()).unwrap_or_default();
+        let after = row::after(from)?;
         let moment = moment.as_millis();
         self.ask(&self.0.jobs, |deadline, answer| Job::Purge(Purge { moment, after, most, deadline, answer })).await
     }

@@ -37,7 +37,7 @@ pub(crate) enum Job {
 pub(crate) struct Purge {
     /// Milliseconds since 1970.
     pub(crate) moment: i64,
-    pub(crate) after: String,
+    pub(crate) after: Vec<u8>,
     pub(crate) most: usize,
     pub(crate) deadline: Instant,
     pub(crate) answer: oneshot::Sender<Result<Purged, StoreError>>,
@@ -94,7 +94,8 @@ fn purge(db: &Database, job: &Purge) -> Result<Purged, StoreError> {
 struct Writer<'a> {
     db: &'a Database,
     room: Room,
-    /// Keys whose next write may have the room.
+    /// Keys whose next write may have the room: of grants under way and of tokens that wait to be saved, so as many as the flow's
+    /// policy lets there be.
     reserved: HashSet<StoreKey>,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::tempdir;
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore};
+use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp, TokenStore};
 use wix_visitor_sqlite::{SqliteOptions, SqliteStore};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -309,6 +309,44 @@ async fn a_damaged_key_is_not_taken_for_an_absent_record() {
             assert!(far || store.load(&elsewhere).await.unwrap().is_none());
         }
     }
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_text_any_more_keeps_nobody_else_from_being_listed_and_purged() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("v.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    for n in 0..9 {
+        store.compare_exchange(&key(n), None, &record(n.into(), 9), Duration::ZERO).await.unwrap();
+    }
+    let db = Connection::open(&path).unwrap();
+    for (n, flipped) in [(3, "73697465ff33"), (5, "f8697465"), (8, "736974652fb8")] {
+        let damage = format!("UPDATE records SET key = CAST(x'{flipped}' AS TEXT) WHERE key = 'site/{n}'");
+        assert_eq!(db.execute(&damage, []).unwrap(), 1);
+    }
+    drop(db);
+    for most in [1, 2, 1000] {
+        let (mut found, mut from) = (Vec::new(), None);
+        for _ in 0..20 {
+            let page = store.list(None, from.as_ref(), most).await.unwrap();
+            found.extend(page.keys);
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, [0, 1, 2, 4, 6, 7].map(key), "pages of {most}");
+    }
+    let (mut dropped, mut from) = (0, None);
+    for _ in 0..20 {
+        let purged = store.purge(Timestamp::from_millis(i64::MAX), from.as_ref(), 1).await.unwrap();
+        dropped += purged.dropped;
+        from = purged.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!((dropped, from), (6, None));
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use crate::random;
 /// The most of one thing that a cart takes, so that no price overflows.
 const MOST: u64 = 100_000;
 
+/// The most lines in a cart: each is compared with all others when it is added.
+const MOST_LINES: usize = 100;
+
 /// What one identity has chosen so far.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Cart {
@@ -38,6 +41,9 @@ impl Cart {
     pub(super) fn add(&mut self, body: &Value) -> Result<(), Reply> {
         let mut items = self.items.clone();
         for line in array(body, "lineItems")? {
+            if items.len() > MOST_LINES {
+                break;
+            }
             let reference = &line["catalogReference"];
             let Some(product) = reference["catalogItemId"].as_str().and_then(catalog::find) else {
                 return Err(Reply::application_error(
@@ -51,7 +57,7 @@ impl Cart {
                 given => quantity(given, 1)?,
             };
             match items.iter_mut().find(|item| item.reference == *reference) {
-                Some(item) => item.quantity = (item.quantity + quantity).min(MOST),
+                Some(item) => item.quantity = item.quantity.saturating_add(quantity).min(MOST),
                 None => items.push(Item {
                     id: random::guid(),
                     quantity,
@@ -60,6 +66,10 @@ impl Cart {
                     cents: product.cents,
                 }),
             }
+        }
+        if items.len() > MOST_LINES {
+            let why = format!("a cart takes {MOST_LINES} line items at the most");
+            return Err(Reply::validation_error(400, &why, "lineItems", "MAX_SIZE"));
         }
         self.items = items;
         Ok(())
@@ -106,11 +116,13 @@ impl Cart {
                     "productName": { "original": item.name },
                     "price": catalog::money(item.cents),
                     "fullPrice": catalog::money(item.cents),
-                    "lineItemPrice": catalog::money(item.cents * item.quantity),
+                    "lineItemPrice": catalog::money(item.cents.saturating_mul(item.quantity)),
                 })
             })
             .collect();
-        let total: u64 = self.items.iter().map(|item| item.cents * item.quantity).sum();
+        // A state file may hold anything.
+        let prices = self.items.iter().map(|item| item.cents.saturating_mul(item.quantity));
+        let total = prices.fold(0, u64::saturating_add);
         json!({
             "cart": {
                 "id": self.id,

@@ -11,12 +11,19 @@ use super::{
 
 pub(super) const PATH: &str = "/_sandbox/faults";
 
+/// The most that are planned over HTTP: every request looks through all of them.
+const MOST: usize = 10_000;
+
 /// POST plans, one fault a line; DELETE clears; each of them, and GET, answers what is planned then.
 pub(super) fn answer(faults: &Faults, asked: &Asked) -> Reply {
     match asked.method {
         Method::GET => {}
         Method::DELETE => faults.clear(),
         Method::POST => match read(&asked.body) {
+            Ok(planned) if faults.planned().len() + planned.len() > MOST => {
+                let why = format!("no more than {MOST} faults are planned at once: DELETE clears them");
+                return Reply::application_error(400, "TOO_MANY_FAULTS", &why);
+            }
             Ok(planned) => planned.into_iter().for_each(|fault| faults.plan(fault)),
             Err(why) => return Reply::application_error(400, "NO_FAULT", &why),
         },

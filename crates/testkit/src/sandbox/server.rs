@@ -110,7 +110,8 @@ fn broken(error: &dyn std::error::Error) -> Reply {
     Reply::application_error(500, "SANDBOX_BROKEN", &why)
 }
 
-/// Accepts until the sandbox stops; then drops every connection.
+/// Accepts until the sandbox stops; then drops every connection. As many as there are file descriptors for, each with one request at
+/// a time.
 pub(super) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {

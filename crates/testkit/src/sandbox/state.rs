@@ -12,7 +12,8 @@ const REMEMBER_EXPIRED_SECONDS: u64 = 86_400;
 /// For so long a code can be redeemed.
 const CODE_MS: u64 = 60_000;
 
-/// All of it. No token is in here, only hashes of tokens.
+/// All of it. No token is in here, only hashes of tokens. It grows with each visitor that is made and each renewal that rotates: a
+/// sandbox forgets nobody, as Wix would not.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
