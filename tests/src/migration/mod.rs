@@ -88,7 +88,7 @@ pub async fn campaign(
             let _place = place;
             let name = format!("{} → {}", route.0.name(), route.1.name());
             let tally = Arc::new(Shared::default());
-            if let Err(what) = there_and_back(n, route, extent, random, &tally, &|tally| tell(&name, tally)).await {
+            if let Err(what) = all_moves(n, route, extent, random, &tally, &|tally| tell(&name, tally)).await {
                 tally.find(what);
             }
             let tally = tally.lock().clone();
@@ -101,7 +101,7 @@ pub async fn campaign(
 }
 
 /// All moves on one route: each with stores of its own, plain and sealed in turn.
-async fn there_and_back(
+async fn all_moves(
     number: usize,
     route: Route,
     extent: Extent,
@@ -116,8 +116,8 @@ async fn there_and_back(
     let mut turn = 0;
     while tally.lock().kills < extent.kills {
         let left = (extent.kills - tally.lock().kills).min(KILLS);
-        // Half a route's moves at the least, so that both ways of sealing come up.
-        let kills = left.min(extent.kills.div_ceil(2));
+        // In both parts of a move; and where there are more of them, in two moves at the least, which are sealed otherwise.
+        let kills = left.min(extent.kills.div_ceil(2).max(2));
         let (seals_from, seals_to) = SEALED[(number + turn) % SEALED.len()];
         let side = |ground: &Ground, ring: &Ring, sealed: bool, name: String| Side {
             place: ground.place(&name),
