@@ -275,7 +275,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Looks at about `most` records, from where an earlier call ended, and drops those whose `keep` was over at this moment. A
-    /// record that is replaced meanwhile stays. Ask [`housekeeping::purge`](crate::housekeeping::purge) instead, which sees to
+    /// record that is replaced meanwhile stays. Ask [`Housekeeper::purge`](crate::housekeeping::Housekeeper::purge) instead, which sees to
     /// it that the moment can be believed.
     ///
     /// A store that drops records by itself need not; the default does not.
