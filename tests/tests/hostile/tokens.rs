@@ -127,7 +127,8 @@ async fn tokens_that_live_for_any_time_are_served_and_never_asked_for_in_a_circl
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_with_tokens_of_any_kind_loses_no_refresh_token() {
-    for text in texts() {
+    // The long ones only as long as no record is.
+    for text in texts().iter().map(|text| text.chars().take(70_000).collect::<String>()) {
         for (access, refresh) in [(true, false), (false, true), (true, true)] {
             let site = Instance::new(Rotation::Same);
             let identity = site.who().await.unwrap();

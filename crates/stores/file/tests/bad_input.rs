@@ -314,7 +314,7 @@ async fn a_directory_that_is_taken_away_in_use_is_an_error_until_it_is_back() {
 async fn a_record_over_64_kib_is_unsupported() {
     let directory = tempdir().unwrap();
     let store = one_record(directory.path()).await;
-    let large = Stored { etag: Etag::from_bits(2), bytes: vec![b'1'; Stored::MAX_BYTES + 1] };
+    let large = Stored { etag: Etag::from_bits(2), bytes: vec![b'1'; Stored::MAX_SEALED_BYTES + 1] };
     let error = store.compare_exchange(&key(1), Some(&Etag::from_bits(1)), &large, YEAR).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
     assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(1)));

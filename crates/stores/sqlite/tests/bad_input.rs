@@ -424,7 +424,7 @@ async fn a_database_locked_for_the_whole_timeout_is_unavailable_when_opened() {
 async fn a_record_over_64_kib_is_unsupported() {
     let directory = tempdir().unwrap();
     let store = SqliteStore::open(directory.path().join("v.db")).await.unwrap();
-    let large = record(1, Stored::MAX_BYTES + 1);
+    let large = record(1, Stored::MAX_SEALED_BYTES + 1);
     let error = store.compare_exchange(&key(1), None, &large, YEAR).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unsupported);
     assert_eq!(store.load(&key(1)).await.unwrap(), None);
