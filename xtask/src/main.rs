@@ -105,7 +105,7 @@ enum Command {
     /// Change core's decisions in every way that a tool can think of, see that a unit test notices each, and note it in
     /// docs/guarantees.md. Takes half an hour.
     Mutants {
-        /// Handed on to cargo-mutants, to look at some alone, without a report: `--re look`.
+        /// Handed on to cargo-mutants, to look at some alone, without a report: `--re look --exclude-re 'delete field'`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
