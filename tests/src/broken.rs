@@ -100,7 +100,7 @@ impl BrokenPlace {
     }
 
     /// How many records there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.lock().records.len()
     }
 

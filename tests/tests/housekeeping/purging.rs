@@ -51,7 +51,7 @@ async fn the_first_purge_takes_note_of_the_time_and_the_next_drops_what_was_over
     assert_eq!((second.looked_at, second.dropped), (4, 1), "the second record ended after the first purge");
     place.clock.pass(DAY);
     assert_eq!(place.housekeeper().purge().await.unwrap().dropped, 1);
-    assert_eq!(place.records.len(), 2, "the third, and the mark");
+    assert_eq!(place.records.count(), 2, "the third, and the mark");
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn a_clock_that_jumped_drops_nothing_until_somebody_says_that_it_is_right(
         assert!(error.to_string().contains("400 days after") && error.to_string().contains("--trust-clock"), "{error}");
         place.clock.pass(DAY / 24);
     }
-    assert_eq!(place.records.len(), 2);
+    assert_eq!(place.records.count(), 2);
     assert_eq!(place.housekeeper().purge_trusting_the_clock().await.unwrap().dropped, 1);
     assert_eq!(place.housekeeper().purge().await.unwrap().dropped, 0, "and from then on it is believed");
 
@@ -106,8 +106,8 @@ async fn d7_purging_goes_on_after_any_error() {
     });
     let housekeeper = place.housekeeper();
     let purging = tokio::spawn(async move { housekeeper.purge_every(DAY).await });
-    while place.records.len() > 1 {
-        assert!(!purging.is_finished(), "it ended with {} records left", place.records.len());
+    while place.records.count() > 1 {
+        assert!(!purging.is_finished(), "it ended with {} records left", place.records.count());
         tokio::task::yield_now().await;
     }
     purging.abort();
