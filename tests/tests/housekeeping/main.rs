@@ -1,5 +1,7 @@
 //! Sealing and housekeeping: what is done to a store from outside, while instances use it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 mod migrating;
 mod purging;
 mod sealing;
