@@ -219,7 +219,7 @@ impl TokenStore for BrokenStore {
         let last = page.last().filter(|_| keys.next().is_some() && !place.has(Fault::ListsTheFirstPageAlone));
         let next = last.map(|key| Cursor::new(key.as_str()));
         let of_site = |key: &StoreKey| site.is_none_or(|site| key.is_of(site));
-        Ok(Page { keys: page.into_iter().filter(of_site).collect(), next })
+        Ok(Page { keys: page.into_iter().filter(of_site).collect(), unreadable: 0, next })
     }
 
     async fn purge(&self, moment: Timestamp, _: Option<&Cursor>, _: usize) -> Result<Purged, StoreError> {

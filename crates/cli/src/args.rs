@@ -28,6 +28,7 @@ Exit codes:
   5  the store is unavailable, or what it holds is damaged
   6  the member's session has ended: sign in again, or forget
   7  the API answered 400 or above; its body is printed all the same
+  8  migrate: all was brought over, and instances still write to the old store; run it once more
 129, 130, 143  ended by hanging up, Ctrl-C, SIGTERM; what was under way has been finished and kept
 
 This command is for self-managed Wix Headless projects and is not a product of Wix.";
@@ -55,7 +56,8 @@ To change the key, each step on all machines before the next:
 const MIGRATE_EXAMPLES: &str = "\
 Examples:
   wix-visitor migrate --from sqlite:visitors.db --to redis://127.0.0.1
-  wix-visitor --keys keys.txt migrate --from file:visitors --to sqlite:visitors.db
+  wix-visitor --keys keys.txt --plain-records read migrate --from file:visitors --to sqlite:visitors.db
+A URL with a password belongs into the variable, since command lines can be read by others. Of all sites, whatever --client-id says.
 Run it while the instances still use the old store; stop them, run it once more, which is quick; start them on the new one.";
 
 /// Gets, keeps, renews and uses the tokens of Wix Headless visitors.
@@ -273,11 +275,11 @@ pub(crate) enum KeysCommand {
 #[derive(ClapArgs)]
 pub(crate) struct MigrateArgs {
     /// The store to bring visitors from: a URL as for --store.
-    #[arg(long, value_name = "URL", value_parser = secret)]
+    #[arg(long, value_name = "URL", value_parser = secret, env = "WIX_VISITOR_FROM", hide_env_values = true)]
     pub(crate) from: Secret,
 
     /// The store to bring them to; it is made if it is not there. Its records are sealed by --keys, if that is given.
-    #[arg(long, value_name = "URL", value_parser = secret)]
+    #[arg(long, value_name = "URL", value_parser = secret, env = "WIX_VISITOR_TO", hide_env_values = true)]
     pub(crate) to: Secret,
 
     /// The ring by which records are sealed in the store they come from, where it is not that of --keys.

@@ -20,6 +20,7 @@ pub(crate) enum Exit {
     Store,
     MemberSessionEnded,
     ApiError,
+    Unsettled,
     Interrupted(Signal),
 }
 
@@ -34,6 +35,7 @@ impl Exit {
             Self::Store => 5,
             Self::MemberSessionEnded => 6,
             Self::ApiError => 7,
+            Self::Unsettled => 8,
             // What a shell says of a process that a signal ended.
             Self::Interrupted(signal) => 128 + signal.number(),
         }
@@ -174,6 +176,10 @@ fn advice(error: &Error) -> Option<&'static str> {
             Some(StoreErrorKind::Corrupt) => {
                 "nothing was minted in its place; `wix-visitor doctor` shows the store, --store names another one"
             }
+            Some(StoreErrorKind::Misconfigured) if is_about_a_ring(error) => {
+                "nothing was minted; --keys (or WIX_VISITOR_KEYS_FILE) names the ring of keys, --plain-records what is done about \
+                 records that are not sealed"
+            }
             Some(StoreErrorKind::Unavailable | StoreErrorKind::Unknown) => {
                 "nothing was minted; run the same command again once the store works"
             }
@@ -184,6 +190,11 @@ fn advice(error: &Error) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+/// Whether it is a ring of keys that is missing or wrong, and not the store.
+fn is_about_a_ring(error: &Error) -> bool {
+    error.store_error().is_some_and(|error| matches!(error.backend(), "sealed" | "record"))
 }
 
 impl From<SandboxError> for Failure {

@@ -43,12 +43,21 @@ pub(crate) fn passed_over(failed: &Failed, console: Console) -> Result<(), Failu
     if failed.count == 0 {
         return Ok(());
     }
+    if failed.nameless > 0 {
+        let count = failed.nameless;
+        let text =
+            format!("the keys of {count} records cannot be read, so nobody knows whose they are: restore the store");
+        console.warning("unreadable_keys", &text);
+    }
     for (visitor, error) in &failed.first {
         console.warning("passed_over", &format!("{error} [visitor {visitor}]"));
     }
     let told = failed.first.len();
-    let more =
-        if failed.count > told as u64 { format!(", of which the first {told} are told above") } else { String::new() };
+    let more = if failed.count - failed.nameless > told as u64 {
+        format!(", of which the first {told} are told above")
+    } else {
+        String::new()
+    };
     let message = format!("{} records were passed over, and are as they were{more}", failed.count);
     Err(Failure::new(Exit::Store, "passed_over", message).advise("see what is said of each, and run this again"))
 }

@@ -87,6 +87,12 @@ impl StoreChoice {
         Self::at(&url, Sealing::of(args)?)
     }
 
+    /// Whether one was named, so that it is not the default.
+    pub(crate) fn is_named(args: &SiteArgs) -> bool {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        args.store.is_some() || set(STORE) || set(STORE_FILE)
+    }
+
     pub(crate) fn at(url: &Secret, sealing: Option<Sealing>) -> Result<Self, Failure> {
         let read = StoreUrl::parse(url.expose())?;
         read.check(&Policy::default())?;
@@ -115,7 +121,7 @@ impl StoreChoice {
     pub(crate) async fn housekeeper(&self) -> Result<Housekeeper, Failure> {
         if !self.label().exists {
             return Err(Failure::usage(format!("there is no store at {}", self.label()))
-                .advise("name another one with --store, or by WIX_VISITOR_STORE"));
+                .advise("nothing was made; name the store that is meant"));
         }
         let housekeeper = Housekeeper::new(self.read.clone().open().await?);
         Ok(match self.sealing.clone() {

@@ -444,8 +444,10 @@ pub fn encode(record: &Record) -> Vec<u8> {
 /// The error quotes nothing.
 pub fn decode(bytes: &[u8]) -> Result<Record, StoreError> {
     if bytes.first() == Some(&SEALED) {
-        let message =
-            "the record is sealed, and no ring of keys was given to open it with: give the one it was sealed by";
+        let name: String = bytes.iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
+        let message = format!(
+            "the record is sealed by the key {name}, and no ring of keys was given: give the one that holds it"
+        );
         return Err(StoreError::new(StoreErrorKind::Misconfigured, "record", message));
     }
     let at = |error: serde_json::Error| corrupt(format_args!("line {}, column {}", error.line(), error.column()));

@@ -165,6 +165,8 @@ impl Cursor {
 pub struct Page {
     /// The keys: about as many as were asked for, in no order, possibly none, one or the other a second time.
     pub keys: Vec<StoreKey>,
+    /// How many records were met whose keys cannot be read: nobody's, and perhaps somebody's.
+    pub unreadable: u64,
     /// Where the next page begins; `None` if this was the last.
     pub next: Option<Cursor>,
 }

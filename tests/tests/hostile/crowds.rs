@@ -105,7 +105,7 @@ impl TokenStore for Endless {
         let from: usize = from.map_or(0, |from| from.as_str().parse().unwrap());
         let to = from.saturating_add(most).min(self.keys);
         let keys = (from..to).map(|n| StoreKey::parse(&format!("site/{n}")).unwrap()).collect();
-        Ok(Page { keys, next: (to < self.keys).then(|| Cursor::new(to.to_string())) })
+        Ok(Page { keys, unreadable: 0, next: (to < self.keys).then(|| Cursor::new(to.to_string())) })
     }
 
     async fn purge(&self, _: Timestamp, from: Option<&Cursor>, _: usize) -> Result<Purged, StoreError> {

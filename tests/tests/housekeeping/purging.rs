@@ -48,7 +48,7 @@ async fn the_first_purge_takes_note_of_the_time_and_the_next_drops_what_was_over
     assert_eq!((first.over_at, first.dropped), (None, 0));
     place.clock.pass(2 * DAY);
     let second = place.housekeeper().purge().await.unwrap();
-    assert_eq!((second.looked_at, second.dropped), (4, 1), "the second record ended after the first purge");
+    assert_eq!((second.looked_at, second.dropped), (3, 1), "the second record ended after the first purge");
     place.clock.pass(DAY);
     assert_eq!(place.housekeeper().purge().await.unwrap().dropped, 1);
     assert_eq!(place.records.count(), 2, "the third, and the mark");

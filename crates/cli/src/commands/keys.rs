@@ -53,6 +53,9 @@ pub(super) async fn run(what: &KeysCommand, args: &SiteArgs, console: Console) -
             let mut ring = read_key_ring(&path)?;
             ring.promote(name)?;
             write(&path, &ring)?;
+            if console.is_json() {
+                out.json(&json!({ "primary": name.to_string() })).await?;
+            }
             console.notice("keys", &format!("{name} seals; once every instance has this ring, `wix-visitor reseal`"));
         }
         KeysCommand::Remove { name, unchecked } => {
@@ -72,15 +75,22 @@ pub(super) async fn run(what: &KeysCommand, args: &SiteArgs, console: Console) -
 
 /// Refuses where the store still holds what this key has sealed.
 async fn check_unused(name: KeyName, args: &SiteArgs, console: Console) -> Result<(), Failure> {
+    let advice = "name the store whose records it may have sealed, with --store, so that it can be looked through; or say --unchecked";
+    if !StoreChoice::is_named(args) {
+        return Err(Failure::usage("no store was named in which to see that the key is not in use").advise(advice));
+    }
     let choice = StoreChoice::of(args).await?;
+    if choice.label().kind == "memory" {
+        return Err(Failure::usage("a memory: store holds nothing that could be looked through").advise(advice));
+    }
     let bar = Bar::new("looking", console);
-    let housekeeper = bar.follow(choice.housekeeper().await.map_err(|failure| {
-        let advice = "name the store with --store, so that it can be looked through; or say --unchecked";
-        failure.advise(advice)
-    })?);
+    let housekeeper = bar.follow(choice.housekeeper().await.map_err(|failure| failure.advise(advice))?);
     let seals = housekeeper.seals().await.map_err(of_store)?;
     match seals.get(&Some(name)) {
-        None => Ok(()),
+        None => {
+            console.notice("keys", &format!("nothing in {} is sealed by {name}", choice.label()));
+            Ok(())
+        }
         Some(count) => Err(Failure::new(
             Exit::Store,
             "key_in_use",
@@ -95,7 +105,10 @@ async fn check_unused(name: KeyName, args: &SiteArgs, console: Console) -> Resul
 
 fn path(args: &SiteArgs) -> Result<PathBuf, Failure> {
     let variable = || std::env::var_os("WIX_VISITOR_KEYS_FILE").filter(|value: &OsString| !value.is_empty());
-    args.keys.clone().or_else(|| variable().map(PathBuf::from)).ok_or_else(|| {
+    let path = args.keys.clone().or_else(|| variable().map(PathBuf::from));
+    // What a link leads to is replaced, and not the link.
+    let path = path.map(|path| std::fs::canonicalize(&path).unwrap_or(path));
+    path.ok_or_else(|| {
         Failure::usage("no file was named for the ring of keys").advise(
             "give --keys FILE, or set WIX_VISITOR_KEYS_FILE; a ring in WIX_VISITOR_KEYS is changed where that is set",
         )
@@ -115,12 +128,32 @@ fn write(path: &Path, ring: &KeyRing) -> Result<(), Failure> {
         let mut file = tempfile::Builder::new().prefix(".wix-visitor-keys").tempfile_in(parent(path))?;
         file.write_all(ring.to_text().expose().as_bytes())?;
         file.as_file().sync_all()?;
+        check_owner(path, file.as_file())?;
         file.persist(path)?;
         #[cfg(unix)]
         File::open(parent(path))?.sync_all()?;
         Ok(())
     };
     written().map_err(|error| cannot("write", path, &error))
+}
+
+/// A service could no longer read a ring that became somebody else's.
+#[cfg(unix)]
+fn check_owner(path: &Path, ours: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    match std::fs::symlink_metadata(path) {
+        Ok(standing) if standing.is_symlink() => Err(io::Error::other("it is a link that leads to nothing")),
+        Ok(standing) if standing.uid() != ours.metadata()?.uid() => {
+            Err(io::Error::other("it belongs to another user: run this as that user"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &File) -> io::Result<()> {
+    Ok(())
 }
 
 fn parent(path: &Path) -> &Path {

@@ -40,6 +40,11 @@ pub(super) async fn run(
                 out.line(&format!("{visitor}  {site}")).await?;
             }
         }
+        if page.unreadable > 0 {
+            let text =
+                format!("the keys of {} records cannot be read: restore the store from a backup", page.unreadable);
+            console.warning("unreadable_keys", &text);
+        }
         from = page.next;
         if from.is_none() || left == 0 || out.is_gone() {
             break;

@@ -7,7 +7,6 @@ use crate::args::{MigrateArgs, SiteArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::{Console, Out};
 use crate::progress::{Bar, of_store, passed_over};
-use crate::setup::client_id;
 use crate::store_choice::{Sealing, StoreChoice};
 
 /// How often it goes over the store to see that all is there. Where instances write all the time, it never is.
@@ -22,19 +21,16 @@ pub(super) async fn run(options: &MigrateArgs, args: &SiteArgs, console: Console
         Some(path) => Some(read_key_ring(path)?),
         None => sealing.as_ref().map(|sealing| sealing.ring.clone()),
     };
-    // What is not sealed there is what may be to be sealed here.
-    let opened_by = opened_by.map(|ring| Sealing { ring, plain: PlainRecords::Read });
-    let from = StoreChoice::at(&options.from, opened_by)?;
+    // What is not sealed there is sealed here only if that was asked for: somebody else may have written it.
+    let plain = sealing.as_ref().map_or(PlainRecords::Refused, |sealing| sealing.plain);
+    let from = StoreChoice::at(&options.from, opened_by.map(|ring| Sealing { ring, plain }))?;
     let to = StoreChoice::at(&options.to, sealing)?;
     if [&from, &to].iter().any(|store| store.label().kind == "memory") {
         return Err(Failure::usage(
             "a memory: store is this process's own, so there is nothing to bring from it or to it",
         ));
     }
-    let mut housekeeper = from.housekeeper().await?;
-    if args.client_id.is_some() {
-        housekeeper = housekeeper.site(client_id(args)?);
-    }
+    let housekeeper = from.housekeeper().await?;
     let to = to.open().await?;
     for warning in to.warnings() {
         console.warning("store", &warning);
@@ -63,11 +59,15 @@ pub(super) async fn run(options: &MigrateArgs, args: &SiteArgs, console: Console
         let verdict = if verified { format!(", and a last look found all {there} there") } else { String::new() };
         out.line(&format!("{copied} records copied, {updated} updated{verdict}")).await?;
     }
-    passed_over(&done.failed, console)?;
-    if !verified {
-        let told =
-            "records are still being written in the old store: run this once more when no instance uses it any longer";
-        console.notice("migrate", told);
+    passed_over(&done.failed, console).map_err(|failure| {
+        failure.advise(
+            "see what is said of each, and run this again; if the old store's records are plain, with --plain-records read",
+        )
+    })?;
+    if verified {
+        return Ok(Exit::Done);
     }
-    Ok(Exit::Done)
+    let told = "records were still being written in the old store, so the last ones may be missing in the new one";
+    Err(Failure::new(Exit::Unsettled, "unsettled", told)
+        .advise("end the instances that use the old store, and run this once more"))
 }

@@ -16,6 +16,9 @@ pub(super) async fn run(args: &SiteArgs, console: Console, trust_clock: bool) ->
     let done = match purged {
         Err(error) if error.kind() == StoreErrorKind::Unsupported => {
             console.notice("purge", &error.to_string());
+            if console.is_json() {
+                Out::new().json(&json!({ "looked_at": 0, "dropped": 0, "unreadable": 0, "over_at": null })).await?;
+            }
             return Ok(Exit::Done);
         }
         other => other.map_err(of_store)?,

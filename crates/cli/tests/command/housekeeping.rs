@@ -51,8 +51,11 @@ fn a_ring_is_made_private_and_its_keys_are_added_promoted_and_removed() {
     user.run(&["--keys", "keys", "keys", "promote", &second]).done();
     assert_eq!((names()["primary"].as_str(), mode("keys")), (Some(&*second), 0o600));
 
-    // There is no store yet in which it could be looked whether the key is in use.
-    user.run(&["--keys", "keys", "keys", "remove", &first]).failed(2, "there is no store");
+    // It has to be looked whether the key is in use, and nobody said where.
+    user.run(&["--keys", "keys", "keys", "remove", &first]).failed(2, "no store was named");
+    for (store, says) in [("memory:", "holds nothing"), ("sqlite:none.db", "there is no store")] {
+        user.run(&["--keys", "keys", "--store", store, "keys", "remove", &first]).failed(2, says);
+    }
     user.run(&["--keys", "keys", "keys", "remove", &first, "--unchecked"]).done();
     assert_eq!(names()["others"], serde_json::json!([]));
 
@@ -70,7 +73,8 @@ fn a_key_that_still_seals_something_is_not_removed_and_a_visitor_outlives_the_ch
     let sandbox = sandbox();
     let user = plain(&sandbox);
     let old = generate(&user, "keys");
-    let sealed = |words: &[&str]| user.run(&[&["--keys", "keys"], words].concat());
+    let store = format!("sqlite:{}", user.database().display());
+    let sealed = |words: &[&str]| user.run(&[&["--keys", "keys", "--store", &store], words].concat());
     let token = sealed(&["token"]).done().stdout;
     note_secret(token.trim());
     user.run(&["token"]).failed(5, "no ring of keys was given");
@@ -161,7 +165,14 @@ fn every_store_is_moved_to_every_other_sealed_or_plain_and_back() {
         assert_eq!((&again["copied"], &again["there"]), (&0.into(), &1.into()));
     };
     moved(&["migrate", "--from", "sqlite:one.db", "--to", "file:two"]);
-    moved(&["--keys", "first", "migrate", "--from", "file:two", "--to", "sqlite:three.db"]);
+    let refused = ["--keys", "first", "migrate", "--from", "file:two", "--to", "sqlite:three.db"];
+    let said = user.run(&refused);
+    assert_eq!(said.code, Some(5), "{said:?}");
+    assert!(
+        said.errors().contains("--plain-records read"),
+        "what somebody else may have written is not sealed: {said:?}"
+    );
+    moved(&[&["--plain-records", "read"], &refused[..]].concat());
     moved(&["--keys", "second", "migrate", "--from", "sqlite:three.db", "--to", "file:four", "--from-keys", "first"]);
     moved(&["migrate", "--from", "file:four", "--to", "sqlite:five.db", "--from-keys", "second"]);
     assert_eq!(user.run(&["--store", "sqlite:five.db", "token"]).done().stdout.trim(), token);

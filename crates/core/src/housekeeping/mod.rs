@@ -142,6 +142,11 @@ impl Housekeeper {
             .await?;
         match failed.first.into_iter().next() {
             Some((_, error)) => Err(error),
+            None if failed.nameless > 0 => {
+                let message =
+                    format!("the keys of {} records cannot be read: restore the store from a backup", failed.nameless);
+                Err(StoreError::new(StoreErrorKind::Corrupt, "token", message))
+            }
             None => Ok(seals),
         }
     }

@@ -101,11 +101,14 @@ impl Housekeeper {
         // Whether there is anything to be done at all.
         self.purge_page(Timestamp::from_millis(i64::MIN), None, 1).await?;
         let standing = patiently(&*self.clock, || self.store.load(&key)).await?;
+        let mark = |stored: &Stored| serde_json::from_slice::<Mark>(&stored.bytes).map_err(|_| unreadable());
         let last = match &standing {
-            Some(stored) => Some(serde_json::from_slice::<Mark>(&stored.bytes).map_err(|_| unreadable())?.purged),
+            // It is written anew, whatever it says.
+            _ if trusting => None,
+            Some(stored) => Some(mark(stored)?.purged),
             None => None,
         };
-        if let (Some(last), false) = (last, trusting) {
+        if let Some(last) = last {
             plausible(last, now)?;
         }
         let mut done = PurgeDone { over_at: if trusting { Some(now) } else { last }, ..PurgeDone::default() };
@@ -122,6 +125,8 @@ impl Housekeeper {
                 }
             }
         }
+        // The mark is no record of anybody's.
+        done.looked_at = done.looked_at.saturating_sub(u64::from(standing.is_some() && done.over_at.is_some()));
         self.note(&key, standing.map(|stored| stored.etag), now).await?;
         Ok(done)
     }
@@ -156,6 +161,9 @@ fn plausible(last: Timestamp, now: Timestamp) -> Result<(), StoreError> {
 }
 
 fn unreadable() -> StoreError {
-    let message = format!("what stands at the key `{MARK}`, the time of the last purge, cannot be read");
+    let message = format!(
+        "what stands at the key `{MARK}`, the time of the last purge, cannot be read: if the clock is right, purge by it, which writes that \
+         anew (`wix-visitor purge --trust-clock`)"
+    );
     StoreError::new(StoreErrorKind::Corrupt, "token", message)
 }

@@ -38,6 +38,8 @@ pub struct Progress {
 pub struct Failed {
     /// How many.
     pub count: u64,
+    /// Of these, how many whose very keys cannot be read, so that nobody knows whose they are.
+    pub nameless: u64,
     /// The first hundred of them, and why.
     pub first: Vec<(VisitorId, StoreError)>,
 }
@@ -49,6 +51,14 @@ impl Failed {
         if self.first.len() < TOLD {
             self.first.push((visitor, error));
         }
+    }
+
+    fn note_nameless(&mut self, count: u64) {
+        if count > 0 {
+            tracing::warn!(count, "housekeeping passed over records whose keys cannot be read");
+        }
+        self.count = self.count.saturating_add(count);
+        self.nameless = self.nameless.saturating_add(count);
     }
 }
 
@@ -65,7 +75,7 @@ impl Housekeeper {
         W: Future<Output = Result<T, StoreError>> + Send,
     {
         let total = self.count().await?;
-        let (mut seen, mut failed) = (0, Failed::default());
+        let (mut seen, mut failed, mut nameless) = (0, Failed::default(), 0_u64);
         let mut running = JoinSet::new();
         let mut note = |ended: Option<Result<Ended<T>, JoinError>>| {
             match ended {
@@ -80,6 +90,7 @@ impl Housekeeper {
         let mut from = None;
         loop {
             let page = self.page(from.as_ref()).await?;
+            nameless = nameless.saturating_add(page.unreadable);
             for key in page.keys.into_iter().filter(is_a_visitors) {
                 while running.len() >= self.in_flight {
                     note(running.join_next().await);
@@ -98,6 +109,7 @@ impl Housekeeper {
         while !running.is_empty() {
             note(running.join_next().await);
         }
+        failed.note_nameless(nameless);
         Ok(failed)
     }
 

@@ -188,12 +188,12 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// The ring as text for a file or a variable, to be kept where other secrets are.
+    /// The ring as text for a file or a variable, a key a line and nothing else, so that the lines may become one, to be kept where other secrets are.
     pub fn to_text(&self) -> crate::Secret {
-        let mut text = Zeroizing::new("# Sealing keys of wix-visitor: the first one seals, all open.\n".to_owned());
+        let mut text = Zeroizing::new(String::new());
         for key in self.keys() {
             text.push_str(key.to_text().expose());
-            text.push_str(&format!(" # {}\n", key.name));
+            text.push('\n');
         }
         crate::Secret::new(text.as_str())
     }

@@ -11,7 +11,7 @@ use crate::directory::Directory;
 use crate::error::BACKEND;
 use crate::lock::Lock;
 use crate::record;
-use crate::shard::{Places, SHARDS};
+use crate::shard::{Places, SHARDS, number};
 
 impl Directory {
     /// Keys of this site, or of all: of whole sub-directories, until there are `most` or half of the time is over.
@@ -22,13 +22,15 @@ impl Directory {
         most: usize,
         until: Instant,
     ) -> Result<Page, StoreError> {
-        let mut keys = Vec::new();
+        let mut page = Page::default();
         let next = self.tour(from, until, |shard| {
             let of_site = |key: &StoreKey| site.is_none_or(|site| key.is_of(site));
-            keys.extend(keys_in(shard)?.into_iter().filter(of_site));
-            Ok(keys.len() < most)
+            let (found, misnamed) = keys_in(shard)?;
+            page.keys.extend(found.into_iter().filter(of_site));
+            page.unreadable += misnamed;
+            Ok(page.keys.len() < most)
         })?;
-        Ok(Page { keys, next })
+        Ok(Page { next, ..page })
     }
 
     /// Drops the records that were to be kept until before this moment: of whole sub-directories, likewise.
@@ -73,7 +75,10 @@ impl Directory {
 
     fn purge_shard(&self, shard: &Path, moment: i64, until: Instant, purged: &mut Purged) -> Result<(), StoreError> {
         let mut lock = None;
-        for key in keys_in(shard)? {
+        let (keys, misnamed) = keys_in(shard)?;
+        purged.looked_at += misnamed;
+        purged.unreadable += misnamed;
+        for key in keys {
             let places = Places::of(self.path(), &key);
             purged.looked_at += 1;
             match keep_until(&key, &places) {
@@ -109,13 +114,18 @@ fn keep_until(key: &StoreKey, places: &Places) -> Result<Option<i64>, StoreError
     places.read()?.map(|content| record::keep_until(key, &content)).transpose()
 }
 
-/// The keys whose records are in a sub-directory.
-fn keys_in(shard: &Path) -> Result<Vec<StoreKey>, StoreError> {
+/// The keys whose records are in a sub-directory, and how many records there are under no key, or under one that has its place elsewhere.
+fn keys_in(shard: &Path) -> Result<(Vec<StoreKey>, u64), StoreError> {
     let fail = |e| BACKEND.from_io("list", shard, e);
-    let mut keys = Vec::new();
+    let here = |key: &StoreKey| shard.ends_with(format!("{:03x}", number(key)));
+    let (mut keys, mut misnamed) = (Vec::new(), 0);
     for found in fs::read_dir(shard).map_err(fail)? {
         let name = found.map_err(fail)?.file_name();
-        keys.extend(name.to_str().and_then(Places::key_of));
+        match name.to_str().and_then(Places::key_of).filter(here) {
+            Some(key) => keys.push(key),
+            None if name.as_encoded_bytes().ends_with(b".json") => misnamed += 1,
+            None => {}
+        }
     }
-    Ok(keys)
+    Ok((keys, misnamed))
 }

@@ -99,7 +99,7 @@ impl TokenStore for MemoryStore {
         };
         let ours = |key: &&StoreKey| site.is_none_or(|site| key.is_of(site));
         let keys = lock(shard).keys().filter(ours).cloned().collect();
-        Ok(Page { keys, next: (at + 1 < SHARDS).then(|| Cursor::new((at + 1).to_string())) })
+        Ok(Page { keys, unreadable: 0, next: (at + 1 < SHARDS).then(|| Cursor::new((at + 1).to_string())) })
     }
 
     async fn purge(&self, _moment: Timestamp, _from: Option<&Cursor>, _most: usize) -> Result<Purged, StoreError> {

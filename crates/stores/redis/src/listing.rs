@@ -40,7 +40,8 @@ pub(crate) async fn page(
         (0, _) => None,
         (cursor, _) => Some((at, cursor)),
     };
-    Ok(Page { keys, next: next.map(|(at, cursor)| Cursor::new(format!("{identity:08x}.{at}.{cursor}"))) })
+    let next = next.map(|(at, cursor)| Cursor::new(format!("{identity:08x}.{at}.{cursor}")));
+    Ok(Page { keys, unreadable: 0, next })
 }
 
 fn read(from: &Cursor, identity: u32) -> Option<(usize, u64)> {

@@ -77,23 +77,23 @@ pub(crate) fn check_absence(key: &StoreKey, db: &rusqlite::Connection) -> rusqli
     Ok(Ok(()))
 }
 
-/// Some of the keys. One that is damaged is nobody's, and passed over with a word in the log.
+/// Some of the keys. Those that are damaged are counted.
 pub(crate) fn list(db: &rusqlite::Connection, range: &Range) -> rusqlite::Result<Result<Page, StoreError>> {
     let mut list = db.prepare_cached(LIST)?;
     let mut rows = list.query(params![range.after, range.before, limit(range.most)])?;
-    let (mut keys, mut last, mut seen) = (Vec::new(), None, 0);
+    let (mut keys, mut last, mut seen, mut unreadable) = (Vec::new(), None, 0, 0);
     while let Some(row) = rows.next()? {
         seen += 1;
         let (key, crc) = (bytes(row)?, row.get_ref(1)?);
         let whole = crc == ValueRef::Integer(i64::from(crc32fast::hash(&key)));
         match parse(&key) {
             Some(key) if whole => keys.push(key),
-            _ => tracing::warn!("a key in the database is damaged: its record is nobody's"),
+            _ => unreadable += 1,
         }
         last = Some(key);
     }
     let next = last.filter(|_| seen >= limit(range.most)).map(|last| cursor(&last));
-    Ok(Ok(Page { keys, next }))
+    Ok(Ok(Page { keys, unreadable, next }))
 }
 
 /// Drops those of some records that were to be kept until before this moment.
