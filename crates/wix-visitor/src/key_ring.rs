@@ -23,7 +23,7 @@ const LARGEST: usize = 64 * 1024;
 /// ring.
 pub fn read_key_ring(path: impl AsRef<Path>) -> Result<KeyRing, Error> {
     let path = path.as_ref();
-    let shown = path.display();
+    let shown = shown(path);
     let fail = |error: std::io::Error| {
         let message = format!("the key ring {shown} cannot be read: {error}");
         Error::new(ErrorKind::Misconfigured, message).with_source(error)
@@ -47,6 +47,15 @@ pub fn read_key_ring(path: impl AsRef<Path>) -> Result<KeyRing, Error> {
     }
     KeyRing::from_text(&text)
         .map_err(|error| Error::new(error.kind(), format!("the key ring {shown} cannot be used: {}", error.message())))
+}
+
+/// A file's name for an error; not if it is what was meant to be *in* the file.
+fn shown(path: &Path) -> String {
+    let name = path.to_string_lossy();
+    if name.len() > 1000 || KeyRing::from_text(&name).is_ok() {
+        return "(its name is a key or is too long, so it is not shown: give the name of a file)".to_owned();
+    }
+    name.into_owned()
 }
 
 /// The ring of keys that the environment names: by `WIX_VISITOR_KEYS`, which holds it, or by `WIX_VISITOR_KEYS_FILE`, the name of a
@@ -102,6 +111,12 @@ mod tests {
         let pipe = directory.path().join("pipe");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert_eq!(read_key_ring(&pipe).unwrap_err().kind(), ErrorKind::Misconfigured);
+        let key = SealingKey::generate().unwrap().to_text();
+        for misplaced in [key.expose(), &"x".repeat(100_000)] {
+            let error = read_key_ring(misplaced).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misconfigured);
+            assert!(!format!("{error} {error:?}").contains(misplaced), "the name is repeated");
+        }
         for nothing in [directory.path(), &directory.path().join("none")] {
             assert_eq!(read_key_ring(nothing).unwrap_err().kind(), ErrorKind::Misconfigured);
         }
