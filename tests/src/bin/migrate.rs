@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
         );
     };
     let tallies = campaign(SHARED.into_iter().chain(FAILING_OVER).chain(IN_MEMORY), extent, tell).await;
-    let text = format!("{}\n{}\n", table(&tallies), notes(seed, begun.elapsed()));
+    let text = format!("{}\n{}\n", table(&tallies), notes(&tallies, seed, begun.elapsed()));
     println!("{text}\n{}", findings(&tallies));
     let holds = tallies.iter().all(|(_, tally)| tally.holds() && tally.kills >= kills);
     if let Some(file) = report.filter(|_| holds)

@@ -10,7 +10,7 @@ use wix_visitor_testkit::Rotation;
 
 use super::crowd::{Crowd, Pair, insist};
 use super::random::Random;
-use super::run::Migration;
+use super::run::{Ended, Migration};
 use super::tally::Shared;
 
 /// How many shoppers are at work at once in each store.
@@ -62,7 +62,7 @@ pub(super) async fn round(
     for (crowd, old) in crowds.iter().zip(&old) {
         crowd.grow(order.visitors / 2, &old[0]).await?;
     }
-    let takes = scratch.whole().await?.took;
+    let takes = scratch.whole(tally).await?.took;
     let seen = migration.to.place.open().await?;
     let mut moving = Move { migration, random: random.fork(), tally, takes, visitors: order.visitors, seen };
 
@@ -129,14 +129,19 @@ impl Move<'_> {
         let (mut killed, mut missed) = (0, 0);
         while killed < times {
             let moment = self.random.within(self.takes);
-            if let Some(told) = self.migration.killed_at(moment).await? {
+            let ended = self.migration.killed_at(moment).await?;
+            if !matches!(ended, Ended::Killed) {
                 missed += 1;
                 if missed > MISSES {
                     return Err("runs end before they can be killed".into());
                 }
-                // There is less to do each time.
-                self.takes = told.took;
-                self.note(told.copied, told.updated);
+                if let Ended::Told(told) = ended {
+                    // There is less to do each time.
+                    self.takes = told.took;
+                    self.note(told.copied, told.updated);
+                } else {
+                    self.tally.lock().gave_up += 1;
+                }
                 continue;
             }
             (killed, missed) = (killed + 1, 0);
@@ -149,7 +154,7 @@ impl Move<'_> {
     }
 
     async fn whole(&self) -> Result<(), String> {
-        let told = self.migration.whole().await?;
+        let told = self.migration.whole(self.tally).await?;
         self.note(told.copied, told.updated);
         Ok(())
     }
@@ -157,7 +162,7 @@ impl Move<'_> {
     /// Once nobody writes any more.
     async fn finish(&self) -> Result<(), String> {
         self.whole().await?;
-        let told = self.migration.whole().await?;
+        let told = self.migration.whole(self.tally).await?;
         let all = count(&*self.migration.from.place.open().await?).await?;
         if !told.verified || (told.copied, told.updated) != (0, 0) || told.there != all as u64 {
             self.tally.find(format!("of {all} records in the old store, the last run says: {told:?}"));

@@ -15,6 +15,7 @@ use wix_visitor_core::{KeyRing, PlainRecords, SealedStore, TokenStore};
 use wix_visitor_testkit::ledger::note_secret;
 
 use super::place::Place;
+use super::tally::Shared;
 use crate::command::wix_visitor;
 use crate::process::Process;
 
@@ -22,6 +23,10 @@ use crate::process::Process;
 const EVERY: Duration = Duration::from_millis(1);
 /// A run that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(120);
+/// How many runs in a row may find that a store does not answer.
+const TRIES: u32 = 5;
+/// How that is said.
+const NO_ANSWER: &str = " store is unavailable: ";
 
 /// How many letters a sealing key has.
 const KEY: usize = 43;
@@ -74,6 +79,17 @@ impl Side {
     }
 }
 
+/// How a run ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended {
+    /// As it was to.
+    Killed,
+    /// By itself, with everything done.
+    Told(Told),
+    /// By itself: a store did not answer.
+    GaveUp,
+}
+
 /// What a run that came to its end says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
@@ -94,13 +110,20 @@ pub(super) struct Migration {
 }
 
 impl Migration {
-    /// A run that may take its time.
-    pub(super) async fn whole(&self) -> Result<Told, String> {
-        self.start()?.until(LONGEST).await?.ok_or_else(|| format!("a run took more than {LONGEST:?}"))
+    /// A run that may take its time. Where it gives up, it is begun again, as it says itself.
+    pub(super) async fn whole(&self, tally: &Shared) -> Result<Told, String> {
+        for _ in 0..TRIES {
+            match self.start()?.until(LONGEST).await? {
+                Ended::Told(told) => return Ok(told),
+                Ended::GaveUp => tally.lock().gave_up += 1,
+                Ended::Killed => return Err(format!("a run took more than {LONGEST:?}")),
+            }
+        }
+        Err(format!("{TRIES} runs in a row gave up"))
     }
 
-    /// A run that is killed at this moment; nothing, unless it came to its end before.
-    pub(super) async fn killed_at(&self, moment: Duration) -> Result<Option<Told>, String> {
+    /// A run that is killed at this moment, if it has not ended before.
+    pub(super) async fn killed_at(&self, moment: Duration) -> Result<Ended, String> {
         self.start()?.until(moment).await
     }
 
@@ -141,14 +164,14 @@ enum What {
 }
 
 impl Run {
-    async fn until(mut self, moment: Duration) -> Result<Option<Told>, String> {
+    async fn until(mut self, moment: Duration) -> Result<Ended, String> {
         while !self.has_ended() {
             match moment.checked_sub(self.begun.elapsed()) {
                 Some(left) => tokio::time::sleep(left.min(EVERY)).await,
                 None => return self.kill().await,
             }
         }
-        self.told().await.map(Some)
+        self.told().await
     }
 
     fn has_ended(&mut self) -> bool {
@@ -159,7 +182,7 @@ impl Run {
     }
 
     /// It may have ended between our look and this.
-    async fn kill(mut self) -> Result<Option<Told>, String> {
+    async fn kill(mut self) -> Result<Ended, String> {
         match &mut self.what {
             What::Process(process) => {
                 process.signal(Signal::KILL);
@@ -169,19 +192,19 @@ impl Run {
                         None => tokio::time::sleep(EVERY).await,
                     }
                 };
-                if status.signal() == Some(Signal::KILL.as_raw()) { Ok(None) } else { self.told().await.map(Some) }
+                if status.signal() == Some(Signal::KILL.as_raw()) { Ok(Ended::Killed) } else { self.told().await }
             }
             What::Task(task) => {
                 task.abort();
                 match task.await {
-                    Err(error) if error.is_cancelled() => Ok(None),
-                    ended => told(ended, self.begun.elapsed()).map(Some),
+                    Err(error) if error.is_cancelled() => Ok(Ended::Killed),
+                    ended => told(ended, self.begun.elapsed()),
                 }
             }
         }
     }
 
-    async fn told(self) -> Result<Told, String> {
+    async fn told(self) -> Result<Ended, String> {
         let took = self.begun.elapsed();
         match self.what {
             What::Process(process) => said(process, &self.stderr, took),
@@ -190,28 +213,42 @@ impl Run {
     }
 }
 
-fn told(ended: Result<Result<Migrated, String>, tokio::task::JoinError>, took: Duration) -> Result<Told, String> {
-    let done = ended.map_err(|error| error.to_string())??;
+fn told(ended: Result<Result<Migrated, String>, tokio::task::JoinError>, took: Duration) -> Result<Ended, String> {
+    let done = match ended.map_err(|error| error.to_string())? {
+        Err(error) if error.contains(NO_ANSWER) => return Ok(Ended::GaveUp),
+        done => done?,
+    };
     if let Some((visitor, error)) = done.failed.first.first() {
         return Err(format!("a run passed {} records over; visitor {visitor}: {error}", done.failed.count));
     }
     let Migrated { copied, updated, there, .. } = done;
-    Ok(Told { copied, updated, there, verified: done.is_settled(), took })
+    Ok(Ended::Told(Told { copied, updated, there, verified: done.is_settled(), took }))
 }
 
-fn said(mut process: Process, stderr: &Path, took: Duration) -> Result<Told, String> {
+fn said(mut process: Process, stderr: &Path, took: Duration) -> Result<Ended, String> {
     let status = process.status().ok_or("it runs")?;
     let mut text = String::new();
     let mut stdout = process.stdout().ok_or("its stdout was read before")?;
     stdout.read_to_string(&mut text).map_err(|error| error.to_string())?;
     if !status.success() {
         let stderr = std::fs::read_to_string(stderr).unwrap_or_default();
+        // Not so where it passed records over: those were tried for long.
+        if stderr.lines().any(is_of_no_answer) {
+            return Ok(Ended::GaveUp);
+        }
         return Err(format!("a run failed ({status}): {stderr}"));
     }
     let said: serde_json::Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
     let number = |name: &str| said[name].as_u64().ok_or_else(|| format!("no {name} in {text}"));
     let verified = said["verified"] == true;
-    Ok(Told { copied: number("copied")?, updated: number("updated")?, there: number("there")?, verified, took })
+    let (copied, updated, there) = (number("copied")?, number("updated")?, number("there")?);
+    Ok(Ended::Told(Told { copied, updated, there, verified, took }))
+}
+
+/// Whether this line is the error of a run that could not reach a store.
+fn is_of_no_answer(line: &str) -> bool {
+    let said: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    said["error"]["kind"] == "store" && said["error"]["message"].as_str().is_some_and(|text| text.contains(NO_ANSWER))
 }
 
 /// The command, with nothing said to it but by its arguments.

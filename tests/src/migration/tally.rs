@@ -13,6 +13,8 @@ pub struct Tally {
     pub halfway: u32,
     /// Runs that came to their end.
     pub ended: u32,
+    /// Runs that said that a store did not answer, and were begun again.
+    pub gave_up: u32,
     /// Visitors that were judged.
     pub visitors: u64,
     /// Renewals that were acknowledged, in either store.
@@ -86,13 +88,14 @@ pub fn table(tallies: &[(String, Tally)]) -> String {
 }
 
 /// How to read it.
-pub fn notes(seed: u64, took: Duration) -> String {
+pub fn notes(tallies: &[(String, Tally)], seed: u64, took: Duration) -> String {
+    let gave_up: u32 = tallies.iter().map(|(_, tally)| tally.gave_up).sum();
     format!(
         "*Killed*: runs that were alive when they were ended with `kill -9`; what only one process has, a store in memory, is \
          migrated by a task of that process, which is aborted instead. *Halfway*: those that left some of the visitors in the \
          other store and others not. *Copied, updated*: by runs that came to their end, as they say themselves. *Renewed*, \
          *signed in*, *forgotten*, *minted*: what instances did meanwhile. *Mixed*: with the tokens of another visitor; *back*: \
-         after it was forgotten. Seed {seed}, {:.0} min.",
+         after it was forgotten. {gave_up} more runs said that a store did not answer in time, and were begun again. Seed {seed}, {:.0} min.",
         took.as_secs_f64() / 60.0
     )
 }
