@@ -252,9 +252,7 @@ fn said(mut process: Process, stderr: &Path, took: Duration) -> Result<Ended, St
 /// Whether this line is the error of a run that could not reach a store.
 fn is_of_no_answer(line: &str) -> bool {
     let said: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    let unavailable = format!("store {}: ", StoreErrorKind::Unavailable.as_str());
-    said["error"]["kind"] == "store"
-        && said["error"]["message"].as_str().is_some_and(|text| text.contains(&unavailable))
+    said["error"]["kind"] == "store" && said["error"]["message"].as_str().is_some_and(|text| text.contains(NO_ANSWER))
 }
 
 /// The command, with nothing said to it but by its arguments.
