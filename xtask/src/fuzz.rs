@@ -56,6 +56,15 @@ impl Fuzz {
             (false, None, None) => most(60 * MINUTES, RUNS),
         }
     }
+
+    /// The same in words.
+    fn in_words(&self) -> String {
+        match (self.minutes, self.runs) {
+            (Some(minutes), _) => format!("{minutes} minutes"),
+            (_, Some(runs)) => format!("{runs} runs"),
+            (None, None) => format!("{MINUTES} minutes or {RUNS} runs"),
+        }
+    }
 }
 
 /// What came of one target.
@@ -89,7 +98,7 @@ pub(crate) fn fuzz(what: &Fuzz) -> Result {
     let table = table(&done);
     println!("\n{table}");
     if what.targets.is_empty() && !what.quick {
-        note(GUARANTEES, "fuzz", &format!("{version}\n\n{table}"))?;
+        note(GUARANTEES, "fuzz", &format!("{version} · for each {}\n\n{table}", what.in_words()))?;
     }
     let found: Vec<_> = done.iter().filter(|(_, fuzzed)| fuzzed.found).map(|(target, _)| *target).collect();
     if found.is_empty() {
@@ -222,7 +231,10 @@ mod tests {
 
     #[test]
     fn one_limit_takes_the_place_of_both() {
-        let most = |minutes, runs, quick| Fuzz { minutes, runs, quick, targets: Vec::new() }.most();
+        let fuzz = |minutes, runs, quick| Fuzz { minutes, runs, quick, targets: Vec::new() };
+        let most = |minutes, runs, quick| fuzz(minutes, runs, quick).most();
+        assert_eq!(fuzz(None, None, false).in_words(), "10 minutes or 10000000 runs");
+        assert_eq!(fuzz(Some(2), None, false).in_words(), "2 minutes");
         assert_eq!(most(None, None, false), ["-max_total_time=600", "-runs=10000000"]);
         assert_eq!(most(Some(2), None, false), ["-max_total_time=120", "-runs=-1"]);
         assert_eq!(most(None, Some(5), false), ["-max_total_time=0", "-runs=5"]);
