@@ -50,6 +50,8 @@ async fn it_holds_the_whole_contract() {
         "what_is_reported_as_not_applied_never_is",
         "an_outage_is_an_error_within_the_deadline",
         "a_change_by_any_handle_is_told_to_all_who_listen",
+        "every_record_that_stands_is_listed",
+        "a_purge_drops_what_is_over_and_nothing_else",
     ];
     assert_eq!(report.not_shown(), not_shown, "what memory survives, and what nobody can do to it");
 }

@@ -131,8 +131,9 @@ fn visitors_are_listed_page_by_page_by_the_first_digits_of_their_hashes_and_insp
         words.extend(after.iter().flat_map(|after| ["--after", after]));
         let said = user.run(&words).done();
         paged.extend(said.stdout.lines().map(|line| line[..8].to_owned()));
-        let Some((_, cursor)) = said.stderr.split_once("--after ") else { break };
-        after = Some(cursor.trim().to_owned());
+        let told = said.errors();
+        let Some(cursor) = told.lines().find_map(|line| line.split_once("--after ")) else { break };
+        after = Some(cursor.1.trim().to_owned());
     }
     paged.sort();
     assert_eq!(paged, expected);
