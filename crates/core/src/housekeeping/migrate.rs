@@ -41,7 +41,8 @@ impl Migrated {
 impl Housekeeper {
     /// Brings every record into the other store, unless that has it as new. Changes nothing in this one.
     ///
-    /// Instances may use both stores meanwhile. Once none uses this one any more, a last call brings over what came late; a call
+    /// Instances may use this store meanwhile; also both, where a refresh token that was replaced still works for a while, since no claim
+    /// in one store is honoured in the other. Once none uses this one any more, a last call brings over what came late; a call
     /// after which [`Migrated::is_settled`] shows that all is there.
     ///
     /// # Errors
