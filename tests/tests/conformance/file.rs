@@ -49,7 +49,7 @@ impl StoreFixture for Files {
     }
 
     fn deadline(&self) -> Duration {
-        Duration::from_secs(2)
+        Duration::from_secs(5)
     }
 
     async fn after_crash(&self) -> Option<Result<Arc<dyn TokenStore>, StoreError>> {

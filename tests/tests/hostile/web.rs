@@ -46,9 +46,7 @@ fn servers() -> [(Instance, Router); 2] {
     let (kept, sealed) = (Instance::new(Rotation::Same), Instance::new(Rotation::Same));
     let clock = sealed.clock.clone();
     let ring = KeyRing::new(SealingKey::generate().unwrap());
-    wix_visitor_testkit::ledger::note_secret(
-        ring.to_text().expose().lines().nth(1).unwrap().split(' ').next().unwrap(),
-    );
+    wix_visitor_testkit::ledger::note_secret(ring.to_text().expose().trim());
     let layer =
         SealedSessionLayer::configured(client_id(), sealed.endpoint.clone(), ring, |builder| builder.clock(clock));
     let of_kept = app().layer(SessionLayer::new(&kept.visitors));
