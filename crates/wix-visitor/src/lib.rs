@@ -125,6 +125,10 @@ pub use wix_visitor_web as web;
 #[doc = include_str!("../../../docs/guide.md")]
 struct Guide;
 
+#[cfg(all(doctest, feature = "http", feature = "sealing"))]
+#[doc = include_str!("../../../docs/operations.md")]
+struct Operations;
+
 #[cfg(all(doctest, feature = "http", feature = "sqlite", feature = "axum"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

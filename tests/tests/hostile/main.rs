@@ -19,7 +19,19 @@ mod wire;
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use wix_visitor::{HttpOptions, MemoryStore, Site};
 use wix_visitor_core::{Error, ErrorKind};
+use wix_visitor_testkit::sandbox::{Sandbox, SandboxOptions};
+use wix_visitor_tests::instance::CLIENT_ID;
+
+/// A sandbox, and a site that it answers.
+pub(crate) async fn site() -> (Sandbox, Site) {
+    wix_visitor_tests::trace::to_stderr();
+    let sandbox = Sandbox::start(SandboxOptions::new()).await.unwrap();
+    let http = HttpOptions::new().base_url(sandbox.url());
+    let site = wix_visitor::builder(CLIENT_ID).store(MemoryStore::new()).http(http).connect().await.unwrap();
+    (sandbox, site)
+}
 
 /// A mebibyte.
 pub(crate) const MIB: usize = 1 << 20;

@@ -2,22 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use wix_visitor::{HttpOptions, MemoryStore, Site};
 use wix_visitor_testkit::ledger::secret_key;
 use wix_visitor_testkit::sandbox::{Fault, Sandbox, SandboxErrorKind, SandboxOptions};
-use wix_visitor_tests::instance::CLIENT_ID;
 
-use crate::{SPANS, is_not_repeated, texts};
+use crate::{SPANS, is_not_repeated, site, texts};
 
 const CART: &str = "/ecom/v1/carts/current";
-
-async fn site() -> (Sandbox, Site) {
-    wix_visitor_tests::trace::to_stderr();
-    let sandbox = Sandbox::start(SandboxOptions::new()).await.unwrap();
-    let http = HttpOptions::new().base_url(sandbox.url());
-    let site = wix_visitor::builder(CLIENT_ID).store(MemoryStore::new()).http(http).connect().await.unwrap();
-    (sandbox, site)
-}
 
 #[test]
 fn a_fault_of_any_text_is_one_or_refused() {

@@ -6,18 +6,10 @@ use wix_visitor::{
     ApiRequest, ErrorKind, Grant, GrantFailure, HttpOptions, MemoryStore, Site, TokenEndpoint, WixEndpoint,
 };
 use wix_visitor_testkit::ledger::secret_key;
-use wix_visitor_testkit::sandbox::{Fault, Sandbox, SandboxOptions};
+use wix_visitor_testkit::sandbox::{Fault, Sandbox};
 use wix_visitor_tests::instance::{CLIENT_ID, client_id};
 
-use crate::{MIB, SPANS, is_refused, shown, texts};
-
-async fn site() -> (Sandbox, Site) {
-    wix_visitor_tests::trace::to_stderr();
-    let sandbox = Sandbox::start(SandboxOptions::new()).await.unwrap();
-    let http = HttpOptions::new().base_url(sandbox.url());
-    let site = wix_visitor::builder(CLIENT_ID).store(MemoryStore::new()).http(http).connect().await.unwrap();
-    (sandbox, site)
-}
+use crate::{MIB, SPANS, is_refused, shown, site, texts};
 
 #[test]
 fn an_address_a_proxy_and_certificates_of_any_text_are_refused_and_not_repeated() {

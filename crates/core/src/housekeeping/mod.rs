@@ -52,7 +52,7 @@ pub struct Housekeeper {
     policy: Policy,
     clock: Arc<dyn Clock>,
     in_flight: usize,
-    progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
 
 impl Housekeeper {
@@ -69,7 +69,7 @@ impl Housekeeper {
             policy: Policy::default(),
             clock: Arc::new(SystemClock::default()),
             in_flight: IN_FLIGHT,
-            progress: Arc::new(|_| ()),
+            progress: None,
         }
     }
 
@@ -107,7 +107,7 @@ impl Housekeeper {
 
     /// Who is told how far it is; it must not block.
     pub fn on_progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Arc::new(tell);
+        self.progress = Some(Arc::new(tell));
         self
     }
 
