@@ -7,6 +7,7 @@ use crate::{
     run::{cargo, run},
     setup::setup,
     steps::Steps,
+    test,
     workspace::Workspace,
 };
 
@@ -48,7 +49,9 @@ pub(crate) fn ci() -> ExitCode {
     });
     // As docs.rs makes it, too.
     steps.run("public API", || api::check(&workspace, false));
-    steps.run("tests", readme::run_test_command);
+    steps.run("tests", || {
+        readme::run_test_command().map_err(|error| test::failures(&workspace).map_or(error, Into::into))
+    });
     steps.run("model check", || prove::model(true));
     steps.run("simulation", || prove::simulate(&["--quick".into()]));
     steps.run("fleet", || prove::fleet(true));

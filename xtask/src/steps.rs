@@ -47,8 +47,11 @@ impl Steps {
         self.done.push(step);
     }
 
-    /// Prints the table and, as the last line, the sums.
+    /// Prints once more why steps failed, the table and, as the last line, the sums.
     pub(crate) fn finish(&self) -> ExitCode {
+        for (name, error) in self.done.iter().filter_map(|step| Some((step.name, step.outcome.as_ref().err()?))) {
+            println!("\n=== {name}: {error}");
+        }
         println!();
         for step in &self.done {
             println!("{}", step.line());

@@ -4,12 +4,18 @@ use std::{
     fs,
     fs::File,
     io::BufReader,
-    path::Path,
-    process::{Command, ExitStatus},
+    path::{Path, PathBuf},
+    process::Command,
     time::Instant,
 };
 
-use crate::{Result, leaks, recorded::Logged, recorded::run_recorded, run::cargo, setup, tools, workspace::Workspace};
+use crate::{
+    Result, leaks,
+    recorded::{Logged, Recorded, run_recorded},
+    run::cargo,
+    setup, tools,
+    workspace::Workspace,
+};
 
 /// The suites that need more than Rust and a C compiler, as features of `wix-visitor-tests`.
 fn suites() -> String {
@@ -34,6 +40,9 @@ const LEDGER_VARIABLE: &str = "WIX_VISITOR_SECRETS_LEDGER";
 /// Has every suite seal its records, by the ring that it holds.
 const SEALED_VARIABLE: &str = "WIX_VISITOR_TESTS_SEALED";
 
+/// The file that says what failed.
+const FAILURES: &str = "failures";
+
 /// By which programs are told of a ring.
 const RING_VARIABLE: &str = "WIX_VISITOR_KEYS";
 
@@ -52,7 +61,7 @@ pub(crate) fn test(sealed: bool) -> Result {
         }
     };
     setup::suites()?;
-    let folder = Workspace::load()?.target_directory.join("xtask/test");
+    let folder = folder(&Workspace::load()?);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
@@ -81,13 +90,27 @@ pub(crate) fn test(sealed: bool) -> Result {
     // Searched also when tests failed: what a failing test prints must hold no secret either.
     let leaks = search(&ledger, &output).and_then(|()| shows_all(recorded.logged));
     let outcomes = [
-        succeeded("tests", recorded.status, &output),
-        succeeded("the load test", loaded.status, &under_load),
+        succeeded("tests", &recorded, &output),
+        succeeded("the load test", &loaded, &under_load),
         leaks,
         search(&ledger, &under_load),
     ];
     let failures: Vec<_> = outcomes.into_iter().filter_map(|outcome| Some(outcome.err()?.to_string())).collect();
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let failures = failures.join("\n");
+    fs::write(folder.join(FAILURES), &failures)?;
+    Err(failures.into())
+}
+
+/// What failed when the tests were run last, as far as they came.
+pub(crate) fn failures(workspace: &Workspace) -> Option<String> {
+    fs::read_to_string(folder(workspace).join(FAILURES)).ok()
+}
+
+fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target_directory.join("xtask/test")
 }
 
 /// The program that puts two instances of the shop under load.
@@ -97,8 +120,11 @@ pub(crate) fn load(arguments: &[&str]) -> Command {
     load
 }
 
-fn succeeded(what: &str, status: ExitStatus, output: &Path) -> Result {
-    if status.success() { Ok(()) } else { Err(format!("{what} failed; all output is in {}", output.display()).into()) }
+fn succeeded(what: &str, Recorded { status, failed, .. }: &Recorded, output: &Path) -> Result {
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("{}\n{what} failed; all output is in {}", failed.join("\n"), output.display()).into())
 }
 
 /// A search of a log that does not show what may hold a secret would pass for the wrong reason.
