@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
@@ -13,17 +13,18 @@ use tracing::{Instrument, Span};
 use crate::clock::{Clock, Entropy};
 use crate::elsewhere::Elsewhere;
 use crate::endpoint::{GrantError, GrantFailure, TokenEndpoint};
-use crate::entry::{Entry, Progress};
+use crate::entry::{Entry, Progress, UnderWay};
 use crate::error::{Error, ErrorKind, StoreError, StoreErrorKind};
 use crate::events::{Event, EventKind};
 use crate::health::Checkup;
-use crate::key::{ClientId, StoreKey};
+use crate::key::{ClientId, KeyHash, SiteKeys, StoreKey};
 use crate::meters::Meters;
 use crate::policy::Policy;
 use crate::protocol::admission::{Admission, Pass, Purpose};
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
 use crate::protocol::intent::{Intent, intended, permitted, stems_from};
 use crate::protocol::reconcile::Held;
+use crate::protocol::watch::Watch;
 use crate::record::{Lineage, Record, decode, encode};
 use crate::sight::Operation;
 use crate::snapshots::Snapshots;
@@ -62,6 +63,9 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 pub(crate) struct Driver {
     setup: Setup,
+    pub(crate) keys: SiteKeys,
+    /// Whom the empty visitor key names: a session without an id is not one visitor, it is everybody.
+    pub(crate) nobody: KeyHash,
     /// Milliseconds after which a snapshot in use is looked up.
     pub(crate) look_after: u64,
     pub(crate) events: broadcast::Sender<Event>,
@@ -92,7 +96,10 @@ impl Driver {
     pub(crate) fn new(setup: Setup) -> Self {
         let closing = CancellationToken::new();
         let outbox = usize::try_from(setup.policy.unsaved_most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let keys = SiteKeys::new(setup.endpoint.issuer(), &setup.client_id);
         Self {
+            nobody: keys.hash(""),
+            keys,
             look_after: u64::try_from(setup.policy.look_after.as_millis()).unwrap_or(u64::MAX),
             meters: Meters::new(&setup.client_id),
             unsaved: Unsaved::new(&setup.client_id),
@@ -109,41 +116,50 @@ impl Driver {
     }
 
     /// The flight under way for this visitor, or a new one towards `goal`.
-    pub(crate) fn board(self: &Arc<Self>, entry: &Arc<Entry>, goal: Goal) -> Result<Boarded, Error> {
-        let mut state = entry.state();
-        if let Some(flight) = &state.flight {
-            let joined = if state.shared { Joined::Shared } else { Joined::Aside };
-            return Ok(Boarded { progress: flight.clone(), joined: Some(joined) });
-        }
-        if goal != Goal::Save && self.closing.is_cancelled() {
-            return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
-        }
-        let runtime = runtime()?;
-        let (progress, waiting) = watch::channel(None);
-        state.flight = Some(waiting.clone());
-        state.shared = waited_for(&goal);
-        let flight = Flight::new(Arc::clone(&self.policy), entry.spread, goal, entry.held(), state.watch.clone());
-        let intents = state.intents();
-        drop(state);
+    pub(crate) fn board(self: &Arc<Self>, entry: &Entry, goal: Goal) -> Result<Boarded, Error> {
+        let boarded = entry.state(|state| {
+            if let Some(UnderWay { progress, shared, .. }) = &state.flight {
+                let joined = if *shared { Joined::Shared } else { Joined::Aside };
+                return Ok(Err(Boarded { progress: progress.clone(), joined: Some(joined) }));
+            }
+            if goal != Goal::Save && self.closing.is_cancelled() {
+                return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
+            }
+            let runtime = runtime()?;
+            let (progress, waiting) = watch::channel(None);
+            let news = Arc::<Notify>::default();
+            let under_way = UnderWay { progress: waiting, shared: waited_for(&goal), news: Arc::clone(&news) };
+            state.flight = Some(under_way);
+            let flight = Flight::new(Arc::clone(&self.policy), entry.spread(), goal, entry.held(), state.watch.clone());
+            let seat = Seat { slot: Slot(entry.clone()), intents: state.intents(), news, progress };
+            Ok(Ok((runtime, seat, flight)))
+        })?;
+        let (runtime, seat, flight) = match boarded {
+            Ok(new) => new,
+            Err(boarded) => return Ok(boarded),
+        };
+        let waiting = seat.progress.subscribe();
         self.listen(&runtime);
-        let seat = Seat { slot: Slot(Arc::clone(entry)), progress };
-        let span = spans::flight(entry.id, flight.goal());
+        let span = spans::flight(entry.id(), flight.goal());
         let driver = Arc::clone(self);
         // Detached: a caller that goes away cancels its wait, and nothing else.
-        let fly = async move { driver.fly(seat, flight, intents).await };
+        let fly = async move { driver.fly(seat, flight).await };
         runtime.spawn(self.tasks.track_future(fly.instrument(span)));
         Ok(Boarded { progress: waiting, joined: None })
     }
 
-    async fn fly(self: Arc<Self>, seat: Seat, mut flight: Flight, intents: u64) {
-        let entry = Arc::clone(&seat.slot.0);
-        let result = self.perform(&entry, &mut flight, intents, &seat.progress).await;
+    async fn fly(self: Arc<Self>, seat: Seat, mut flight: Flight) {
+        let entry = seat.slot.0.clone();
+        let result = self.perform(&seat, &mut flight).await;
         spans::ended(&Span::current(), result.as_ref().map_or_else(|error| error.kind().name(), |_| "landed"));
         if *flight.goal() != Goal::Look {
             let pause = result.as_ref().err().and_then(Error::retry_in).unwrap_or_default();
             entry.keep_quiet_until(self.clock.monotonic().saturating_add(pause.max(QUIET)));
         }
-        entry.state().watch = flight.watch().clone();
+        let now = self.clock.now();
+        let settled = result.is_ok() && flight.held().is_some_and(|held| flight.watch().is_over(held, now));
+        let watch = if settled { Watch::default() } else { flight.watch().clone() };
+        entry.state(|state| state.watch = watch);
         self.settle(&entry);
         // The slot is free before anybody hears of the end, so that whoever wants more finds no finished flight in it.
         drop(seat.slot);
@@ -154,21 +170,16 @@ impl Driver {
     }
 
     /// What this process holds may have changed: its place in memory, and the room it takes among what is not saved.
-    pub(crate) fn settle(&self, entry: &Arc<Entry>) {
+    pub(crate) fn settle(&self, entry: &Entry) {
         if !entry.is_unsaved() {
-            entry.state().outbox = None;
+            entry.state(|state| state.outbox = None);
         }
         self.unsaved.note(entry);
         self.snapshots.weigh(entry);
     }
 
-    async fn perform(
-        &self,
-        entry: &Entry,
-        flight: &mut Flight,
-        intents: u64,
-        progress: &watch::Sender<Progress>,
-    ) -> Result<Landing, Error> {
+    async fn perform(&self, seat: &Seat, flight: &mut Flight) -> Result<Landing, Error> {
+        let Seat { slot: Slot(entry), intents, news, progress } = seat;
         let mut input = Input::Start;
         let mut pass = None;
         loop {
@@ -178,7 +189,7 @@ impl Driver {
             let step = flight.next(input, self.clock.now(), &mut || self.entropy.draw());
             let known = entry.version();
             if step.publish {
-                entry.publish(flight.held().cloned(), intents, &self.policy);
+                entry.publish(flight.held(), *intents, &self.policy);
                 self.unsaved.note(entry);
                 if !matches!(step.action, Action::Done(_)) {
                     progress.send_modify(|_| {}); // wakes those who wait
@@ -193,19 +204,19 @@ impl Driver {
                 }
             }
             input = match step.action {
-                Action::Done(result) => return result.map_err(|error| error.with_visitor(entry.id)),
+                Action::Done(result) => return result.map_err(|error| error.with_visitor(entry.id())),
                 Action::Sleep(pause) => {
-                    tracing::trace!(visitor = %entry.id, ?pause, "waiting for the claim of another holder");
+                    tracing::trace!(visitor = %entry.id(), ?pause, "waiting for the claim of another holder");
                     tokio::select! {
                         biased;
                         () = self.clock.sleep(pause) => {}
-                        () = entry.news.notified() => {}
+                        () = news.notified() => {}
                         () = self.closing.cancelled() => {}
                     }
                     Input::Woke
                 }
                 Action::Load => {
-                    tracing::trace!(visitor = %entry.id, "load");
+                    tracing::trace!(visitor = %entry.id(), "load");
                     match self.load(entry).await.and_then(|stored| stored.map(seen).transpose()) {
                         Ok(seen) => Input::Loaded(seen),
                         Err(error) => Input::StoreFailed(error),
@@ -221,7 +232,7 @@ impl Driver {
                             }
                         }
                     }
-                    tracing::trace!(visitor = %entry.id, claim = swap.new.record.claim.is_some(), "swap");
+                    tracing::trace!(visitor = %entry.id(), claim = swap.new.record.claim.is_some(), "swap");
                     let exchange = self.swap(entry, &swap).await;
                     match exchange.map(|exchange| match exchange {
                         Exchange::Swapped => Ok(Input::Swapped),
@@ -232,7 +243,7 @@ impl Driver {
                     }
                 }
                 Action::Grant { grant, timeout } => {
-                    tracing::trace!(visitor = %entry.id, ?grant, ?timeout, "grant");
+                    tracing::trace!(visitor = %entry.id(), ?grant, ?timeout, "grant");
                     // A process that stood still finds the deadline passed and the reply there, both at once. The reply counts,
                     // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
                     let start = self.clock.monotonic();
@@ -250,7 +261,7 @@ impl Driver {
                             }
                         }
                     };
-                    let answer = self.grant_in_sight(entry.id, &grant, sent).await;
+                    let answer = self.grant_in_sight(entry.id(), &grant, sent).await;
                     self.learn(entry, &answer);
                     Input::Granted(answer)
                 }
@@ -270,7 +281,7 @@ impl Driver {
             // A refusal is about one visitor. So is a doubtful answer, unless others get it too.
             Err(error) if error.failure != GrantFailure::Refused => {
                 let chance = u64::try_from(self.entropy.draw() >> 64).unwrap_or(0);
-                self.admission().failed(entry.id, error, chance, self.clock.now(), &self.policy);
+                self.admission().failed(entry.id(), error, chance, self.clock.now(), &self.policy);
             }
             _ => self.admission().answered(),
         }
@@ -283,14 +294,15 @@ impl Driver {
 
     /// Room for what a grant will bring, in this process and in the store.
     async fn reserve(&self, entry: &Entry, patience: Duration) -> Result<(), Input> {
-        if entry.state().outbox.is_none() {
+        if entry.state(|state| state.outbox.is_none()) {
             let permit = self.outbox_permit(patience).await.map_err(Input::Barred)?;
-            entry.state().outbox = Some(permit);
+            entry.state(|state| state.outbox = Some(permit));
         }
+        let key = self.keys.key(entry.hash());
         let asked = async {
             tokio::select! {
                 biased;
-                answer = self.store.reserve(&entry.key, ROOM) => answer,
+                answer = self.store.reserve(&key, ROOM) => answer,
                 () = self.clock.sleep(self.policy.save) => {
                     Err(StoreError::new(StoreErrorKind::Unavailable, "token", "no answer in time whether there is room"))
                 }
@@ -329,7 +341,7 @@ impl Driver {
 
     /// One load, within the budget.
     pub(crate) async fn load(&self, entry: &Entry) -> Result<Option<Stored>, StoreError> {
-        self.store_in_sight(Operation::Load, self.load_in_time(&entry.key)).await
+        self.store_in_sight(Operation::Load, self.load_in_time(&self.keys.key(entry.hash()))).await
     }
 
     pub(crate) async fn load_in_time(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
@@ -383,10 +395,11 @@ impl Driver {
         keep: Duration,
         budget: Duration,
     ) -> Result<Exchange, StoreError> {
+        let key = self.keys.key(entry.hash());
         let asked = async {
             tokio::select! {
                 biased; // likewise
-                answer = self.store.compare_exchange(&entry.key, expected, new, keep) => answer,
+                answer = self.store.compare_exchange(&key, expected, new, keep) => answer,
                 () = self.clock.sleep(budget) => {
                     Err(StoreError::new(StoreErrorKind::Unknown, "token", "no answer to a write in time"))
                 }
@@ -396,7 +409,7 @@ impl Driver {
     }
 
     pub(crate) fn report(&self, entry: &Entry, kind: EventKind) {
-        let visitor = entry.id;
+        let visitor = entry.id();
         match &kind {
             EventKind::Minted => tracing::info!(%visitor, "minted"),
             EventKind::Renewed { generation } => tracing::info!(%visitor, generation, "renewed"),
@@ -412,11 +425,11 @@ impl Driver {
     }
 
     /// Tries to save what the store refused, until it works.
-    fn save_later(self: &Arc<Self>, entry: &Arc<Entry>) {
-        if std::mem::replace(&mut entry.state().saving, true) {
+    fn save_later(self: &Arc<Self>, entry: &Entry) {
+        if entry.state(|state| std::mem::replace(&mut state.saving, true)) {
             return;
         }
-        let saving = Saving { entry: Arc::clone(entry) };
+        let saving = Saving { entry: entry.clone() };
         let driver = Arc::clone(self);
         tokio::spawn(self.tasks.track_future(async move {
             let entry = &saving.entry;
@@ -434,11 +447,11 @@ impl Driver {
     }
 
     /// Does what the application wants, over whatever stands there; whether that was permitted. Detached, like a flight.
-    pub(crate) async fn change(self: &Arc<Self>, entry: &Arc<Entry>, intent: Intent) -> Result<bool, Error> {
+    pub(crate) async fn change(self: &Arc<Self>, entry: &Entry, intent: Intent) -> Result<bool, Error> {
         let runtime = runtime()?;
         self.listen(&runtime);
-        let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
-        let id = entry.id;
+        let (driver, entry) = (Arc::clone(self), entry.clone());
+        let id = entry.id();
         let change = async move {
             let result = driver.impose(&entry, &intent).await;
             driver.settle(&entry);
@@ -490,7 +503,7 @@ impl Driver {
                     if stems_from(&record, lineage) {
                         // An earlier try was applied without a word, and somebody went on from there: to write it again would
                         // undo that, and put a spent refresh token back.
-                        entry.impose(Held { record, etag: Some(etag), seen: now }, &self.policy);
+                        entry.impose(&Held { record, etag: Some(etag), seen: now }, &self.policy);
                         return Ok(true);
                     }
                     (expected, standing) = (Some(etag), Some(record));
@@ -498,7 +511,7 @@ impl Driver {
                 Some(None) => (expected, standing) = (None, None),
                 None => {
                     let Seen { etag, record } = swap.new;
-                    entry.impose(Held { record, etag: Some(etag), seen: now }, &self.policy);
+                    entry.impose(&Held { record, etag: Some(etag), seen: now }, &self.policy);
                     return Ok(true);
                 }
             }
@@ -580,28 +593,32 @@ impl Drop for Admitted<'_> {
 #[derive(Debug)]
 struct Seat {
     slot: Slot,
+    /// How often the application had set tokens or forgot when it took off.
+    intents: u64,
+    /// Rung when the store told of a change made elsewhere.
+    news: Arc<Notify>,
     progress: watch::Sender<Progress>,
 }
 
 /// Frees a flight's slot when the flight ends, also where that is because its runtime was dropped.
 #[derive(Debug)]
-struct Slot(Arc<Entry>);
+struct Slot(Entry);
 
 impl Drop for Slot {
     fn drop(&mut self) {
         // Ours for certain: while it is taken, nobody else boards a flight of their own.
-        self.0.state().flight = None;
+        self.0.state(|state| state.flight = None);
     }
 }
 
 /// Marks a visitor as not being saved when its saver ends, however it ends.
 #[derive(Debug)]
 struct Saving {
-    entry: Arc<Entry>,
+    entry: Entry,
 }
 
 impl Drop for Saving {
     fn drop(&mut self) {
-        self.entry.state().saving = false;
+        self.entry.state(|state| state.saving = false);
     }
 }

@@ -12,6 +12,7 @@ use crate::driver::{Boarded, Driver};
 use crate::entry::Entry;
 use crate::error::StoreErrorKind;
 use crate::events::EventKind;
+use crate::key::KeyHash;
 use crate::protocol::flight::Goal;
 use crate::protocol::reconcile::{Held, Reconciled, reconcile};
 use crate::record::decode;
@@ -37,7 +38,7 @@ pub(crate) struct Elsewhere {
     heard: Mutex<Heard>,
 }
 
-type Heard = HashMap<u64, (Weak<Entry>, Etag)>;
+type Heard = HashMap<KeyHash, Etag>;
 
 impl Elsewhere {
     /// Whether all that has happened since this moment would have been heard of.
@@ -122,17 +123,17 @@ impl Driver {
             Change::Listening => return self.elsewhere.listens(Some(self.clock.monotonic())),
             Change::Written { key, etag } => (key, etag),
         };
-        let Some(entry) = self.snapshots.by_key(&key) else { return };
+        let Some(entry) = self.keys.hash_in(&key).and_then(|hash| self.snapshots.peek(hash)) else { return };
         let mut heard = self.elsewhere.heard();
         if entry.etag() == Some(etag) {
             // Our own doing, and so was what came before it; or it has been seen.
-            heard.remove(&entry.spread);
+            heard.remove(&entry.hash());
             return;
         }
         // Those who wait for the claim of another holder look at once.
-        entry.news.notify_waiters();
+        entry.ring();
         let first = heard.is_empty();
-        heard.insert(entry.spread, (Arc::downgrade(&entry), etag));
+        heard.insert(entry.hash(), etag);
         drop(heard);
         let (true, Ok(runtime)) = (first, Handle::try_current()) else { return };
         let driver = Arc::downgrade(self);
@@ -146,24 +147,24 @@ impl Driver {
     }
 
     /// Sees whether what this process holds is what the store shows, while the present token serves.
-    pub(crate) fn look(self: &Arc<Self>, entry: &Arc<Entry>) {
+    pub(crate) fn look(self: &Arc<Self>, entry: &Entry) {
         let (Ok(Boarded { joined: Some(_), .. }), Ok(runtime)) = (self.board(entry, Goal::Look), Handle::try_current())
         else {
             return;
         };
-        let (driver, entry) = (Arc::clone(self), Arc::clone(entry));
+        let (driver, entry) = (Arc::clone(self), entry.clone());
         runtime.spawn(self.tasks.track_future(async move { driver.look_beside(&entry).await }));
     }
 
     /// Takes what another instance's application decided, while a flight is under way here: what that brings gives way to it, as
     /// it does to a decision of our own.
-    async fn look_beside(&self, entry: &Arc<Entry>) {
+    async fn look_beside(&self, entry: &Entry) {
         let Ok(Some(stored)) = self.load(entry).await else { return };
         let (Ok(record), Some(held)) = (decode(&stored.bytes), entry.held()) else { return };
         let now = self.clock.now();
         let decided = record.epoch > held.record.epoch;
         if decided && reconcile(&held, Some(&record), now, &self.policy) == Reconciled::Adopt {
-            entry.impose(Held { record, etag: Some(stored.etag), seen: now }, &self.policy);
+            entry.impose(&Held { record, etag: Some(stored.etag), seen: now }, &self.policy);
             self.settle(entry);
             self.report(entry, EventKind::Adopted);
         }
@@ -173,8 +174,8 @@ impl Driver {
     async fn look_at_all(self: Arc<Self>) {
         let heard = std::mem::take(&mut *self.elsewhere.heard());
         let at_once = Arc::new(Semaphore::new(LOOKS));
-        for (entry, etag) in heard.into_values() {
-            let Some(entry) = entry.upgrade() else { continue };
+        for (hash, etag) in heard {
+            let Some(entry) = self.snapshots.peek(hash) else { continue };
             if entry.etag().is_none_or(|own| own == etag) {
                 continue;
             }

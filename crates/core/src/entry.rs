@@ -3,89 +3,122 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwapAny;
 use http::HeaderValue;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 use crate::clock::{Now, Timestamp};
 use crate::error::Error;
-use crate::key::{StoreKey, VisitorId};
-use crate::name::Name;
+use crate::key::{KeyHash, VisitorId};
+use crate::packed::Packed;
 use crate::policy::Policy;
 use crate::protocol::flight::Landing;
 use crate::protocol::reconcile::{Held, newer};
 use crate::protocol::schedule::Schedule;
 use crate::protocol::watch::Watch;
 use crate::record::Version;
+use crate::secret::owned_header;
 use crate::store::Etag;
 
 /// This process's copy of a visitor's record, ready to serve from.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) held: Held,
     pub(crate) header: Option<HeaderValue>,
     pub(crate) schedule: Schedule,
-    /// When it was last compared with the store, or found to need no comparison: in milliseconds of the wall clock.
-    looked: AtomicI64,
+    /// All of the record; but where there is a header, the access token is in that alone.
+    packed: Packed,
+    /// When it was last compared with the store, or found to need no comparison: on the wall clock.
+    looked: AtomicU32,
+    /// No renewal starts by itself before this moment of the monotonic clock.
+    quiet_until: AtomicU32,
+}
+
+/// Moments in tenths of a second. They come around every 13 years, which are longer than any of these is compared over.
+fn tenths(millis: i64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they come around")]
+    let tenths = millis.div_euclid(100) as u32;
+    tenths
 }
 
 impl Snapshot {
-    fn new(held: Held, policy: &Policy, spread: u64) -> Self {
+    fn new(held: &Held, policy: &Policy, spread: u64) -> Self {
         let chain = held.record.chain();
-        let header = chain.and_then(|chain| chain.tokens.access.as_ref()?.value.to_header());
+        let header = chain.and_then(|chain| owned_header(&chain.tokens.access.as_ref()?.value));
         let schedule = match (chain, &header) {
             (Some(chain), Some(_)) => Schedule::of(chain, policy, spread),
             _ => Schedule::NONE,
         };
         // What is not in the store yet wants a flight, whatever its age.
         let schedule = if held.etag.is_some() { schedule } else { schedule.due_now() };
-        let looked = AtomicI64::new(held.seen.wall.as_millis());
-        Self { held, header, schedule, looked }
+        let looked = AtomicU32::new(tenths(held.seen.wall.as_millis()));
+        Self {
+            packed: Packed::new(held, header.is_some()),
+            header,
+            schedule,
+            looked,
+            quiet_until: AtomicU32::default(),
+        }
     }
 
-    /// How many milliseconds ago that was; for ever, if the clock has been set back since.
+    pub(crate) fn held(&self) -> Held {
+        self.packed.unpack(self.header.as_ref())
+    }
+
+    /// How many milliseconds ago that was, to a tenth of a second; for years, if the clock has been set back since.
     pub(crate) fn unlooked(&self, now: Timestamp) -> u64 {
-        u64::try_from(now.as_millis().saturating_sub(self.looked.load(Ordering::Relaxed))).unwrap_or(u64::MAX)
+        u64::from(tenths(now.as_millis()).wrapping_sub(self.looked.load(Ordering::Relaxed))) * 100
     }
 
     pub(crate) fn needs_no_look(&self, now: Timestamp) {
-        self.looked.store(now.as_millis(), Ordering::Relaxed);
+        self.looked.store(tenths(now.as_millis()), Ordering::Relaxed);
     }
 
-    /// What it takes in memory, about.
+    /// When what it holds was got, if it is not in the store yet.
+    fn unsaved_since(&self) -> Option<Now> {
+        self.packed.is_unsaved().then(|| self.held().seen)
+    }
+
+    /// What it takes in memory.
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.held.record.bytes()
+        // What a header has beyond its text, and each of three allocations.
+        const HEADER: usize = 32;
+        const ALLOCATIONS: usize = 3 * 16;
+        let header = self.header.as_ref().map_or(0, |header| header.len() + HEADER);
+        size_of::<Self>() + self.packed.len() + header + ALLOCATIONS
     }
 }
 
 /// What those who wait for a flight are told: first that something was published, at last how it ended.
 pub(crate) type Progress = Option<Result<Landing, Error>>;
 
-/// A visitor in this process.
+/// A visitor in this process. Cheap to clone; clones share everything.
+#[derive(Clone)]
 pub(crate) struct Entry {
-    pub(crate) name: Name,
-    pub(crate) key: StoreKey,
-    pub(crate) id: VisitorId,
-    pub(crate) spread: u64,
-    snapshot: ArcSwapOption<Snapshot>,
-    /// No renewal starts by itself before this moment, in milliseconds of the monotonic clock.
-    quiet_until: AtomicU64,
-    /// Rung when the store told of a change made elsewhere.
-    pub(crate) news: Notify,
-    state: Mutex<State>,
+    hash: KeyHash,
+    shared: Shared,
 }
 
+/// What is known of a visitor, but for who it is.
+#[derive(Clone, Default)]
+pub(crate) struct Shared(triomphe::Arc<Known>);
+
+#[derive(Default)]
+struct Known {
+    snapshot: ArcSwapAny<Option<triomphe::Arc<Snapshot>>>,
+    /// Of most visitors there is nothing to say.
+    state: Mutex<Option<Box<State>>>,
+}
+
+/// What goes on around a visitor.
 #[derive(Default)]
 pub(crate) struct State {
-    /// The flight under way.
-    pub(crate) flight: Option<watch::Receiver<Progress>>,
-    /// Whether somebody waited for it from the start.
-    pub(crate) shared: bool,
-    /// How often the application set tokens or forgot.
+    pub(crate) flight: Option<UnderWay>,
+    /// How often the application set tokens or forgot while a flight was under way.
     intents: u64,
     pub(crate) watch: Watch,
     pub(crate) saving: bool,
@@ -96,146 +129,207 @@ pub(crate) struct State {
     attachments: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
+/// A flight under way.
+pub(crate) struct UnderWay {
+    pub(crate) progress: watch::Receiver<Progress>,
+    /// Whether somebody waited for it from the start.
+    pub(crate) shared: bool,
+    /// Rung when the store told of a change made elsewhere.
+    pub(crate) news: Arc<Notify>,
+}
+
 impl State {
     pub(crate) fn intents(&self) -> u64 {
         self.intents
     }
+
+    fn is_idle(&self) -> bool {
+        let Self { flight, intents: _, watch, saving, outbox, unsaved_since, attachments } = self;
+        flight.is_none()
+            && !saving
+            && outbox.is_none()
+            && unsaved_since.is_none()
+            && attachments.is_empty()
+            && *watch == Watch::default()
+    }
 }
 
-impl Entry {
-    /// The least that one takes in memory, with its place in the cache.
-    pub(crate) const SMALLEST: u64 = 512;
-
-    pub(crate) fn new(key: StoreKey, name: Name) -> Self {
-        Self {
-            id: key.visitor_id(),
-            spread: key.spread(),
-            key,
-            name,
-            news: Notify::new(),
-            snapshot: ArcSwapOption::empty(),
-            quiet_until: AtomicU64::new(0),
-            state: Mutex::default(),
-        }
+impl Shared {
+    /// Whether somebody besides the cache has it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        triomphe::Arc::count(&self.0) > 1
     }
 
-    /// The visitor key was empty: a session without an id is not one visitor, it is everybody.
-    pub(crate) fn is_nameless(&self) -> bool {
-        self.name.as_str().is_empty()
+    /// What it takes in memory, with its place in the cache, about: in steps, so that the cache need not hear of each small change.
+    pub(crate) fn bytes(&self) -> u32 {
+        const STEP: usize = 128;
+        /// Of the cache, with room to grow.
+        const PLACE: usize = 128;
+        let all = PLACE + size_of::<Known>() + self.snapshot().as_ref().map_or(0, |snapshot| snapshot.bytes());
+        u32::try_from(all.next_multiple_of(STEP)).unwrap_or(u32::MAX)
     }
 
-    /// What it takes in memory, about: in steps, so that the cache need not hear of each small change.
-    pub(crate) fn bytes(&self) -> u64 {
-        const STEP: u64 = 128;
-        // The name stands in the cache as well.
-        let own = size_of::<Self>() + self.key.as_str().len() + 2 * self.name.as_str().len();
-        let all = own + self.snapshot.load().as_ref().map_or(0, |snapshot| snapshot.bytes());
-        // A third more for its places in the cache and what an allocator adds, as `cargo xtask bench crowd` finds.
-        let all = all + all / 3;
-        u64::try_from(all).unwrap_or(u64::MAX).next_multiple_of(STEP).max(Self::SMALLEST)
+    pub(crate) fn snapshot(&self) -> arc_swap::Guard<Option<triomphe::Arc<Snapshot>>> {
+        self.0.snapshot.load()
     }
 
-    pub(crate) fn snapshot(&self) -> arc_swap::Guard<Option<Arc<Snapshot>>> {
-        self.snapshot.load()
+    fn keep(&self, snapshot: Option<Snapshot>) {
+        self.0.snapshot.store(snapshot.map(triomphe::Arc::new));
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    /// Does something with what goes on, under a lock.
+    pub(crate) fn state<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         // Nothing that can panic runs under the lock; were it poisoned, its plain values would still hold.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut place = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = place.get_or_insert_default();
+        let done = act(state);
+        if state.is_idle() {
+            *place = None;
+        }
+        done
     }
 
     pub(crate) fn held(&self) -> Option<Held> {
-        self.snapshot.load().as_ref().map(|snapshot| snapshot.held.clone())
+        self.snapshot().as_ref().map(|snapshot| snapshot.held())
     }
 
     /// Where in which lineage this process is.
     pub(crate) fn version(&self) -> Option<Version> {
-        self.snapshot.load().as_ref().and_then(|snapshot| snapshot.held.record.version())
+        self.held().and_then(|held| held.record.version())
     }
 
     /// The version that the store was last known to have.
     pub(crate) fn etag(&self) -> Option<Etag> {
-        self.snapshot.load().as_ref().and_then(|snapshot| snapshot.held.etag)
+        self.held().and_then(|held| held.etag)
     }
 
     /// When what is not in the store yet was got, if that is so.
     pub(crate) fn unsaved_since(&self) -> Option<Now> {
-        let snapshot = self.snapshot.load();
-        snapshot.as_ref().filter(|snapshot| snapshot.held.etag.is_none()).map(|snapshot| snapshot.held.seen)
+        self.snapshot().as_ref().and_then(|snapshot| snapshot.unsaved_since())
     }
 
     pub(crate) fn is_unsaved(&self) -> bool {
-        self.snapshot.load().as_ref().is_some_and(|snapshot| snapshot.held.etag.is_none())
+        self.snapshot().as_ref().is_some_and(|snapshot| snapshot.packed.is_unsaved())
+    }
+
+    /// The store told of a change made elsewhere.
+    pub(crate) fn ring(&self) {
+        self.state(|state| {
+            if let Some(flight) = &state.flight {
+                flight.news.notify_waiters();
+            }
+        });
+    }
+
+    pub(crate) fn is_quiet(&self, now: Duration) -> bool {
+        let until = self.snapshot().as_ref().map_or(0, |snapshot| snapshot.quiet_until.load(Ordering::Relaxed));
+        now.as_millis() < u128::from(until) * 100
+    }
+
+    pub(crate) fn keep_quiet_until(&self, moment: Duration) {
+        if let Some(snapshot) = &*self.snapshot() {
+            let until = u32::try_from(moment.as_millis().div_ceil(100)).unwrap_or(u32::MAX);
+            snapshot.quiet_until.store(until, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn attachment<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.state(|state| {
+            let slot = state.attachments.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+            // The slot of a type holds that type; a fresh one is the only sensible answer were it ever not so.
+            Arc::clone(slot).downcast().unwrap_or_default()
+        })
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(hash: KeyHash, shared: Shared) -> Self {
+        Self { hash, shared }
+    }
+
+    pub(crate) fn hash(&self) -> KeyHash {
+        self.hash
+    }
+
+    pub(crate) fn id(&self) -> VisitorId {
+        self.hash.visitor_id()
+    }
+
+    pub(crate) fn spread(&self) -> u64 {
+        self.hash.spread()
+    }
+
+    fn take(&self, held: Option<&Held>, policy: &Policy) {
+        self.keep(held.map(|held| Snapshot::new(held, policy, self.spread())));
     }
 
     /// Takes what a flight brought. If the application set tokens or forgot since the flight took off, only news of the very
     /// identity that it chose counts.
-    pub(crate) fn publish(&self, held: Option<Held>, intents: u64, policy: &Policy) {
-        let state = self.state();
-        if state.intents != intents {
-            let lineage = |held: &Held| held.record.version().map(|version| version.lineage);
-            let chosen = self.snapshot.load().as_ref().and_then(|snapshot| lineage(&snapshot.held));
-            if chosen != held.as_ref().and_then(lineage) {
-                return;
+    pub(crate) fn publish(&self, held: Option<&Held>, intents: u64, policy: &Policy) {
+        self.state(|state| {
+            if state.intents != intents {
+                let lineage = |held: &Held| held.record.version().map(|version| version.lineage);
+                let chosen = self.held().as_ref().and_then(lineage);
+                if chosen != held.and_then(lineage) {
+                    return;
+                }
             }
-        }
-        self.snapshot.store(held.map(|held| Arc::new(Snapshot::new(held, policy, self.spread))));
+            self.take(held, policy);
+        });
     }
 
     /// Takes what was found in the store, if nothing was known yet.
-    pub(crate) fn discover(&self, held: Held, policy: &Policy) {
-        let state = self.state();
-        if self.snapshot.load().is_none() && state.flight.is_none() {
-            self.snapshot.store(Some(Arc::new(Snapshot::new(held, policy, self.spread))));
-        }
+    pub(crate) fn discover(&self, held: &Held, policy: &Policy) {
+        self.state(|state| {
+            if self.snapshot().is_none() && state.flight.is_none() {
+                self.take(Some(held), policy);
+            }
+        });
     }
 
     /// Takes what the application decided, unless something newer is there already: a later decision, or what a renewal has made
     /// of this one.
-    pub(crate) fn impose(&self, held: Held, policy: &Policy) {
-        let mut state = self.state();
-        state.intents += 1;
-        self.quiet_until.store(0, Ordering::Relaxed);
-        let later =
-            self.snapshot.load().as_ref().is_some_and(|now| newer(&now.held.record, &held.record, held.seen.wall));
-        if !later {
-            self.snapshot.store(Some(Arc::new(Snapshot::new(held, policy, self.spread))));
-        }
+    pub(crate) fn impose(&self, held: &Held, policy: &Policy) {
+        self.state(|state| {
+            state.intents += 1;
+            let later = self.held().is_some_and(|now| newer(&now.record, &held.record, held.seen.wall));
+            if later {
+                self.keep_quiet_until(Duration::ZERO);
+            } else {
+                self.take(Some(held), policy);
+            }
+        });
     }
+}
 
-    pub(crate) fn is_quiet(&self, now: Duration) -> bool {
-        now.as_millis() < u128::from(self.quiet_until.load(Ordering::Relaxed))
-    }
+impl Deref for Entry {
+    type Target = Shared;
 
-    pub(crate) fn keep_quiet_until(&self, moment: Duration) {
-        self.quiet_until.store(u64::try_from(moment.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    pub(crate) fn attachment<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut state = self.state();
-        let slot = state.attachments.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
-        // The slot of a type holds that type; a fresh one is the only sensible answer were it ever not so.
-        Arc::clone(slot).downcast().unwrap_or_default()
+    fn deref(&self) -> &Shared {
+        &self.shared
     }
 }
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Entry").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::ClientId;
+    use crate::key::{ClientId, SiteKeys};
     use crate::protocol::testing::{record, saved};
     use crate::record::Record;
-    use crate::secret::Secret;
 
+    /// A visitor for whom a flight is under way.
     fn entry() -> Entry {
-        let client = ClientId::new("client").unwrap();
-        Entry::new(StoreKey::new("issuer", &client, &Secret::new("somebody")), Name::new("somebody"))
+        let keys = SiteKeys::new("issuer", &ClientId::new("client").unwrap());
+        let entry = Entry::new(keys.hash("somebody"), Shared::default());
+        let flight = UnderWay { progress: watch::channel(None).1, shared: true, news: Arc::default() };
+        entry.state(|state| state.flight = Some(flight));
+        entry
     }
 
     fn of_epoch(lineage: u128, epoch: u64) -> Held {
@@ -245,10 +339,10 @@ mod tests {
     #[test]
     fn an_intent_that_was_overtaken_by_a_later_one_does_not_come_back() {
         let (entry, policy) = (entry(), Policy::default());
-        entry.publish(Some(of_epoch(3, 2)), 0, &policy);
-        entry.impose(of_epoch(2, 1), &policy);
+        entry.publish(Some(&of_epoch(3, 2)), 0, &policy);
+        entry.impose(&of_epoch(2, 1), &policy);
         assert_eq!(entry.held(), Some(of_epoch(3, 2)));
-        entry.impose(of_epoch(4, 3), &policy);
+        entry.impose(&of_epoch(4, 3), &policy);
         assert_eq!(entry.held(), Some(of_epoch(4, 3)));
     }
 
@@ -256,19 +350,42 @@ mod tests {
     fn an_intent_whose_first_try_was_applied_unheard_does_not_undo_the_renewal_that_followed_it() {
         let (entry, policy) = (entry(), Policy::default());
         let renewed = Held { record: Record { epoch: 1, ..record(2, 1) }, etag: None, ..saved(record(2, 1), 0) };
-        entry.publish(Some(renewed.clone()), 0, &policy);
-        entry.impose(of_epoch(2, 1), &policy);
+        entry.publish(Some(&renewed), 0, &policy);
+        entry.impose(&of_epoch(2, 1), &policy);
         assert_eq!(entry.held(), Some(renewed), "nobody else may have its refresh token");
     }
 
     #[test]
     fn a_flight_from_before_an_intent_brings_news_of_the_chosen_identity_alone() {
         let (entry, policy) = (entry(), Policy::default());
-        let intents = entry.state().intents();
-        entry.impose(of_epoch(2, 1), &policy);
-        entry.publish(Some(saved(record(1, 9), 0)), intents, &policy);
+        let intents = entry.state(|state| state.intents());
+        entry.impose(&of_epoch(2, 1), &policy);
+        entry.publish(Some(&saved(record(1, 9), 0)), intents, &policy);
         assert_eq!(entry.held(), Some(of_epoch(2, 1)));
-        entry.publish(Some(saved(record(2, 7), 0)), intents, &policy);
+        entry.publish(Some(&saved(record(2, 7), 0)), intents, &policy);
         assert_eq!(entry.held(), Some(saved(record(2, 7), 0)));
+    }
+
+    #[test]
+    fn of_a_visitor_with_whom_nothing_goes_on_nothing_is_kept_but_the_snapshot() {
+        let entry = entry();
+        assert!(entry.shared.0.state.lock().unwrap().is_some());
+        entry.state(|state| state.flight = None);
+        assert!(entry.shared.0.state.lock().unwrap().is_none());
+        let attached = entry.attachment::<AtomicU32>();
+        assert!(Arc::ptr_eq(&attached, &entry.attachment()), "an attachment stays");
+    }
+
+    #[test]
+    fn a_look_is_due_after_its_time_and_after_the_clock_was_set_back() {
+        let entry = entry();
+        entry.impose(&of_epoch(2, 1), &Policy::default());
+        let snapshot = entry.snapshot();
+        let snapshot = snapshot.as_ref().unwrap();
+        snapshot.needs_no_look(Timestamp::from_millis(1_000));
+        assert_eq!(snapshot.unlooked(Timestamp::from_millis(1_050)), 0);
+        assert_eq!(snapshot.unlooked(Timestamp::from_millis(6_000)), 5_000);
+        assert!(snapshot.unlooked(Timestamp::from_millis(0)) > 1_000_000_000);
+        assert!(snapshot.unlooked(Timestamp::from_millis(-5_000)) > 1_000_000_000);
     }
 }

@@ -7,9 +7,7 @@ use tokio::sync::watch;
 
 use crate::driver::{Driver, runtime};
 use crate::error::{StoreError, StoreErrorKind};
-use crate::key::StoreKey;
 use crate::protocol::elapsed;
-use crate::secret::Secret;
 use crate::sight::Operation;
 
 /// For how long an answer of the store holds: who asks more often learns nothing new.
@@ -119,7 +117,7 @@ impl Driver {
 
     /// Loads what no visitor is kept under: the empty visitor key is nobody's.
     async fn ask(&self) -> Result<(), StoreError> {
-        let nobody = StoreKey::new(self.endpoint.issuer(), &self.client_id, &Secret::new(""));
+        let nobody = self.keys.key(self.nobody);
         self.store_in_sight(Operation::Health, self.load_in_time(&nobody)).await.map(drop)
     }
 }

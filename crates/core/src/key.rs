@@ -62,19 +62,8 @@ impl StoreKey {
 
     /// The key of one visitor of one site.
     pub fn new(issuer: &str, client_id: &ClientId, visitor_key: &Secret) -> Self {
-        let mut hash = Sha256::new();
-        for part in [issuer, client_id.as_str(), visitor_key.expose()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let mut text = String::with_capacity(client_id.as_str().len() + 65);
-        text.push_str(client_id.as_str());
-        text.push('/');
-        for byte in hash.finalize() {
-            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        }
-        Self(text)
+        let site = SiteKeys::new(issuer, client_id);
+        site.key(site.hash(visitor_key.expose()))
     }
 
     /// Reads a key as a store lists it.
@@ -119,6 +108,89 @@ impl fmt::Debug for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreKey({})", self.visitor_id())
     }
+}
+
+/// The hash in a store key: whose record it is within its site. What this process knows visitors by, too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    /// As [`StoreKey::visitor_id`].
+    pub(crate) fn visitor_id(&self) -> VisitorId {
+        let [a, b, c, d, ..] = self.0;
+        let mut id = [b'0'; 8];
+        for (to, from) in id.chunks_exact_mut(2).zip([a, b, c, d]) {
+            to.copy_from_slice(&hex(from));
+        }
+        VisitorId(id)
+    }
+
+    /// As [`StoreKey::spread`].
+    pub(crate) fn spread(&self) -> u64 {
+        self.0[4..12].iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyHash({})", self.visitor_id())
+    }
+}
+
+/// The two lower-case digits of a byte.
+fn hex(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)])
+}
+
+/// The store keys of one site. What they all begin with is hashed once.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteKeys {
+    client_id: ClientId,
+    begun: Sha256,
+}
+
+impl SiteKeys {
+    pub(crate) fn new(issuer: &str, client_id: &ClientId) -> Self {
+        let mut begun = Sha256::new();
+        for part in [issuer, client_id.as_str()] {
+            digest(&mut begun, part);
+        }
+        Self { client_id: client_id.clone(), begun }
+    }
+
+    pub(crate) fn hash(&self, visitor_key: &str) -> KeyHash {
+        let mut hash = self.begun.clone();
+        digest(&mut hash, visitor_key);
+        KeyHash(hash.finalize().into())
+    }
+
+    pub(crate) fn key(&self, hash: KeyHash) -> StoreKey {
+        let mut text = String::with_capacity(self.client_id.as_str().len() + 65);
+        text.push_str(self.client_id.as_str());
+        text.push('/');
+        text.extend(hash.0.into_iter().flat_map(hex).map(char::from));
+        StoreKey(text)
+    }
+
+    /// The hash in a key of this site; `None` for one that is not.
+    pub(crate) fn hash_in(&self, key: &StoreKey) -> Option<KeyHash> {
+        let digits = key.0.strip_prefix(self.client_id.as_str())?.strip_prefix('/')?;
+        let mut hash = [0; 32];
+        if digits.len() != 2 * hash.len() {
+            return None;
+        }
+        for (at, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(KeyHash(hash))
+    }
+}
+
+/// With its length before it, so that no two sequences of parts are hashed alike.
+fn digest(hash: &mut Sha256, part: &str) {
+    hash.update((part.len() as u64).to_be_bytes());
+    hash.update(part.as_bytes());
 }
 
 /// What a visitor is called in logs, events and errors: the first 8 hex digits of the hash of its key.
@@ -178,6 +250,21 @@ mod tests {
         let key = key("i", &"f".repeat(63), "session-cookie");
         assert_eq!(key.as_str().len(), StoreKey::MAX_LEN);
         assert!(!key.as_str().contains("session") && !format!("{key:?}").contains("session"));
+    }
+
+    #[test]
+    fn a_store_key_and_the_hash_in_it_name_the_same_visitor() {
+        let client = ClientId::new("aa").unwrap();
+        let site = SiteKeys::new("https://www.wixapis.com", &client);
+        for visitor in ["", "default", "0ec2b7a0-5bd1-43f5-9ef6-6a4fd2a0a9bd"] {
+            let (hash, key) = (site.hash(visitor), key("https://www.wixapis.com", "aa", visitor));
+            assert!(site.key(hash) == key && site.hash_in(&key) == Some(hash), "{visitor}");
+            assert_eq!((hash.visitor_id(), hash.spread()), (key.visitor_id(), key.spread()), "{visitor}");
+        }
+        let others = [key("i", "ab", "x").as_str().to_owned(), "aa/00".into(), format!("aa/{}", "z".repeat(64))];
+        for other in others {
+            assert!(site.hash_in(&StoreKey::parse(&other).unwrap()).is_none(), "{other}");
+        }
     }
 
     #[test]

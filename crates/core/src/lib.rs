@@ -13,7 +13,7 @@ pub mod housekeeping;
 mod key;
 mod last;
 mod meters;
-mod name;
+mod packed;
 mod policy;
 #[doc(hidden)] // open to checkers and simulations; no promise of stability
 pub mod protocol;

@@ -151,6 +151,15 @@ impl Spent {
     pub fn len(&self) -> usize {
         self.0.len()
     }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Fingerprint> {
+        self.0.iter()
+    }
+
+    /// All of them, oldest first.
+    pub(crate) fn from_iter(all: impl Iterator<Item = Fingerprint>) -> Self {
+        Self(all.collect())
+    }
 }
 
 /// No decision of the flow looks at them, so a checker of the flow need not tell them apart.
@@ -194,20 +203,6 @@ pub struct Trouble {
 }
 
 impl Record {
-    /// What it holds in memory beyond its own size, about.
-    pub(crate) fn bytes(&self) -> usize {
-        // What a shared allocation adds to a secret's text.
-        const SECRET: usize = 56;
-        let secret = |secret: &Secret| secret.expose().len() + SECRET;
-        let chain = self.chain().map_or(0, |chain| {
-            let access = chain.tokens.access.as_ref().map_or(0, |token| secret(&token.value));
-            let refresh = chain.tokens.refresh.as_ref().map_or(0, |token| secret(&token.value));
-            let aside: usize = chain.alternates.iter().map(|aside| size_of::<Alternate>() + secret(&aside.value)).sum();
-            access + refresh + aside + size_of_val(&*chain.spent.0)
-        });
-        chain + self.trouble.as_ref().map_or(0, |trouble| trouble.message.len())
-    }
-
     /// Where in which lineage the record is, unless it is empty.
     pub fn version(&self) -> Option<Version> {
         match &self.standing {
@@ -504,11 +499,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record, StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::tokens::{AccessToken, RefreshToken};
 
-    fn full() -> Record {
+    pub(crate) fn full() -> Record {
         Record {
             epoch: 3,
             standing: Standing::Held(Chain {

@@ -27,23 +27,22 @@ impl Unsaved {
     /// What this process holds of a visitor has changed.
     pub(crate) fn note(&self, entry: &Entry) {
         // Read under the lock, so that of two who say so at once the later one has the last word.
-        let mut state = entry.state();
-        match (state.unsaved_since, entry.unsaved_since()) {
+        entry.state(|state| match (state.unsaved_since, entry.unsaved_since()) {
             (None, Some(now)) => {
                 state.unsaved_since = Some(now.monotonic);
                 let mut waiting = self.waiting();
-                waiting.insert((now.monotonic, entry.spread), now);
+                waiting.insert((now.monotonic, entry.spread()), now);
                 self.meters.came(oldest(&waiting));
             }
             (Some(since), None) => {
                 state.unsaved_since = None;
                 let mut waiting = self.waiting();
-                waiting.remove(&(since, entry.spread));
+                waiting.remove(&(since, entry.spread()));
                 self.meters.went(1, oldest(&waiting));
             }
             // What came on top waits as long as what it came on top of.
             (None, None) | (Some(_), Some(_)) => {}
-        }
+        });
     }
 
     /// How many there are, and since when the oldest waits.

@@ -96,17 +96,17 @@ pub struct Status {
 #[derive(Clone, Debug)]
 pub struct Visitor {
     driver: Arc<Driver>,
-    entry: Arc<Entry>,
+    entry: Entry,
 }
 
 impl Visitor {
-    pub(crate) fn new(driver: Arc<Driver>, entry: Arc<Entry>) -> Self {
+    pub(crate) fn new(driver: Arc<Driver>, entry: Entry) -> Self {
         Self { driver, entry }
     }
 
     /// What logs and events call this visitor.
     pub fn id(&self) -> VisitorId {
-        self.entry.id
+        self.entry.id()
     }
 
     /// A token that may be sent now: from memory while it is usable, else renewed, or minted where there is none.
@@ -283,11 +283,11 @@ impl Visitor {
         let now = self.driver.clock.now();
         let chain = record.chain();
         let schedule = chain.map_or(crate::protocol::schedule::Schedule::NONE, |chain| {
-            crate::protocol::schedule::Schedule::of(chain, &self.driver.policy, self.entry.spread)
+            crate::protocol::schedule::Schedule::of(chain, &self.driver.policy, self.entry.spread())
         });
         let trouble = record.trouble.as_ref();
         Ok(Status {
-            visitor: self.entry.id,
+            visitor: self.entry.id(),
             exists: record.version().is_some(),
             forgotten: record.is_tombstone(),
             role: chain.map_or(Role::None, |chain| chain.role()),
@@ -315,11 +315,11 @@ impl Visitor {
     }
 
     fn error(&self, kind: ErrorKind, message: &str) -> Error {
-        Error::new(kind, message).with_visitor(self.entry.id)
+        Error::new(kind, message).with_visitor(self.entry.id())
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.entry.is_nameless() {
+        if self.entry.hash() == self.driver.nobody {
             return Err(self.error(
                 ErrorKind::InvalidInput,
                 "the visitor key is empty: give each visitor a key of its own, or \"default\" where there is one only",
@@ -353,7 +353,7 @@ impl Visitor {
     #[cold]
     fn look_meanwhile(&self, snapshot: &Snapshot, now: Timestamp) {
         snapshot.needs_no_look(now);
-        if !self.driver.elsewhere.covers(snapshot.held.seen.monotonic) {
+        if !self.driver.elsewhere.covers(snapshot.held().seen.monotonic) {
             self.driver.look(&self.entry);
         }
     }
@@ -438,7 +438,7 @@ impl Visitor {
                 None => {
                     vanished += 1;
                     if vanished > 3 {
-                        return Err(half_way().with_visitor(self.entry.id));
+                        return Err(half_way().with_visitor(self.entry.id()));
                     }
                 }
             }
@@ -462,13 +462,13 @@ impl Visitor {
     async fn stored(&self) -> Result<Option<Record>, Error> {
         runtime()?;
         let Some(stored) =
-            self.driver.load(&self.entry).await.map_err(|e| Error::from(e).with_visitor(self.entry.id))?
+            self.driver.load(&self.entry).await.map_err(|e| Error::from(e).with_visitor(self.entry.id()))?
         else {
             return Ok(None);
         };
-        let record = decode(&stored.bytes).map_err(|error| Error::from(error).with_visitor(self.entry.id))?;
+        let record = decode(&stored.bytes).map_err(|error| Error::from(error).with_visitor(self.entry.id()))?;
         let held = Held { record: record.clone(), etag: Some(stored.etag), seen: self.driver.clock.now() };
-        self.entry.discover(held, &self.driver.policy);
+        self.entry.discover(&held, &self.driver.policy);
         self.driver.settle(&self.entry);
         Ok(Some(record))
     }

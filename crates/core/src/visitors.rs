@@ -8,10 +8,9 @@ use crate::endpoint::TokenEndpoint;
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::health::Health;
-use crate::key::{ClientId, StoreKey};
+use crate::key::ClientId;
 use crate::last::Last;
 use crate::policy::Policy;
-use crate::secret::Secret;
 use crate::snapshots::Snapshots;
 use crate::store::TokenStore;
 use crate::visitor::Visitor;
@@ -47,10 +46,8 @@ impl Visitors {
     ///
     /// The key is the application's own name for one visitor: a session id on a server, `"default"` on a desktop.
     pub fn visitor(&self, key: impl AsRef<str>) -> Visitor {
-        let key = key.as_ref();
         let driver = &self.driver;
-        let entry =
-            driver.snapshots.of(key, || StoreKey::new(driver.endpoint.issuer(), &driver.client_id, &Secret::new(key)));
+        let entry = driver.snapshots.of(driver.keys.hash(key.as_ref()));
         Visitor::new(Arc::clone(driver), entry)
     }
 

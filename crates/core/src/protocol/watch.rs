@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::clock::{Now, Timestamp};
-use crate::record::Nonce;
+use crate::protocol::reconcile::Held;
+use crate::record::{Nonce, Record};
 
 /// How far apart the clocks of machines in good order may be.
 const CLOCKS_APART: Duration = Duration::from_secs(60);
@@ -45,6 +46,13 @@ impl Watch {
         ahead.min(pause.saturating_sub(watched)).max(resting.unwrap_or_default())
     }
 
+    /// Whether there is nothing left to watch: what is held is in the store, nobody has a claim on it, and no pause lasts.
+    pub(crate) fn is_over(&self, held: &Held, now: Now) -> bool {
+        let Record { claim: None, trouble: None, .. } = held.record else { return false };
+        held.etag.is_some()
+            && self.rested.is_none_or(|(wall, monotonic)| wall <= now.wall || monotonic <= now.monotonic)
+    }
+
     /// A grant of one's own has failed: nothing is asked for this long.
     pub(super) fn rest(&mut self, pause: Duration, now: Now) {
         self.rested = Some((now.wall + pause, now.monotonic.saturating_add(pause)));
@@ -54,7 +62,8 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::testing::{at, secs};
+    use crate::protocol::testing::{at, record, saved, secs, unsaved};
+    use crate::record::tests::full;
 
     fn until(second: u64) -> Timestamp {
         Timestamp::default() + secs(second)
@@ -94,5 +103,22 @@ mod tests {
         assert_eq!((left(at(100)), left(at(104)), left(at(110))), (secs(10), secs(6), secs(0)));
         assert_eq!(left(Now { monotonic: secs(107), ..at(100) }), secs(3));
         assert_eq!(left(Now { monotonic: secs(100), ..at(107) }), secs(3));
+    }
+
+    #[test]
+    fn what_is_saved_and_free_needs_no_watching_but_for_a_pause_of_ones_own() {
+        let mut watch = Watch::default();
+        watch.claim(Nonce(1), secs(10));
+        let free = saved(record(1, 0), 0);
+        assert!(watch.is_over(&free, at(100)));
+        assert!(!watch.is_over(&unsaved(record(1, 0), 0), at(100)));
+        let claimed = Held { record: record(1, 0).claimed(Some(Nonce(1))), ..free.clone() };
+        assert!(!watch.is_over(&claimed, at(100)));
+        let troubled = Held { record: Record { trouble: full().trouble, ..record(1, 0) }, ..free.clone() };
+        assert!(!watch.is_over(&troubled, at(100)));
+        watch.rest(secs(10), at(100));
+        assert!(!watch.is_over(&free, at(104)) && watch.is_over(&free, at(110)));
+        assert!(watch.is_over(&free, Now { monotonic: secs(100), ..at(110) }));
+        assert!(watch.is_over(&free, Now { monotonic: secs(110), ..at(100) }));
     }
 }
