@@ -152,13 +152,13 @@ impl Spent {
         self.0.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Fingerprint> {
-        self.0.iter()
+    pub(crate) fn as_slice(&self) -> &[Fingerprint] {
+        &self.0
     }
 
-    /// All of them, oldest first.
-    pub(crate) fn from_iter(all: impl Iterator<Item = Fingerprint>) -> Self {
-        Self(all.collect())
+    /// Of these, oldest first.
+    pub(crate) fn new(all: Vec<Fingerprint>) -> Self {
+        Self(all)
     }
 }
 
