@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 
 use crate::clock::{Clock, Entropy};
@@ -30,6 +28,7 @@ use crate::sight::Operation;
 use crate::snapshots::Snapshots;
 use crate::spans;
 use crate::store::{Etag, Exchange, Stored, TokenStore};
+use crate::tasks::{Closing, Tasks};
 use crate::unsaved::Unsaved;
 
 /// How much longer than its own deadline an endpoint may take before the flow stops listening.
@@ -70,9 +69,9 @@ pub(crate) struct Driver {
     pub(crate) look_after: u64,
     pub(crate) events: broadcast::Sender<Event>,
     /// Flights, savers and intents under way: of a visitor one flight and one saver at once, and an intent for each call that waits.
-    pub(crate) tasks: TaskTracker,
+    pub(crate) tasks: Tasks,
     /// No new grants.
-    pub(crate) closing: CancellationToken,
+    pub(crate) closing: Closing,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) meters: Meters,
     pub(crate) unsaved: Unsaved,
@@ -80,8 +79,6 @@ pub(crate) struct Driver {
     admission: Mutex<Admission>,
     /// Room among what is not in the store yet.
     outbox: Arc<Semaphore>,
-    /// With the last handle the listening ends.
-    _gone: DropGuard,
 }
 
 impl std::ops::Deref for Driver {
@@ -94,7 +91,6 @@ impl std::ops::Deref for Driver {
 
 impl Driver {
     pub(crate) fn new(setup: Setup) -> Self {
-        let closing = CancellationToken::new();
         let outbox = usize::try_from(setup.policy.unsaved_most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let keys = SiteKeys::new(setup.endpoint.issuer(), &setup.client_id);
         Self {
@@ -106,12 +102,11 @@ impl Driver {
             checkup: Checkup::default(),
             setup,
             events: broadcast::Sender::new(EVENTS),
-            tasks: TaskTracker::new(),
+            tasks: Tasks::default(),
             elsewhere: Elsewhere::default(),
             admission: Mutex::default(),
             outbox: Arc::new(Semaphore::new(outbox)),
-            _gone: closing.clone().drop_guard(),
-            closing,
+            closing: Closing::default(),
         }
     }
 
@@ -122,7 +117,7 @@ impl Driver {
                 let joined = if *shared { Joined::Shared } else { Joined::Aside };
                 return Ok(Err(Boarded { progress: progress.clone(), joined: Some(joined) }));
             }
-            if goal != Goal::Save && self.closing.is_cancelled() {
+            if goal != Goal::Save && self.closing.has_begun() {
                 return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
             }
             let runtime = runtime()?;
@@ -144,7 +139,7 @@ impl Driver {
         let driver = Arc::clone(self);
         // Detached: a caller that goes away cancels its wait, and nothing else.
         let fly = async move { driver.fly(seat, flight).await };
-        runtime.spawn(self.tasks.track_future(fly.instrument(span)));
+        runtime.spawn(self.tasks.track(fly.instrument(span)));
         Ok(Boarded { progress: waiting, joined: None })
     }
 
@@ -183,7 +178,7 @@ impl Driver {
         let mut input = Input::Start;
         let mut pass = None;
         loop {
-            if self.closing.is_cancelled() {
+            if self.closing.has_begun() {
                 flight.close();
             }
             let step = flight.next(input, self.clock.now(), &mut || self.entropy.draw());
@@ -211,7 +206,7 @@ impl Driver {
                         biased;
                         () = self.clock.sleep(pause) => {}
                         () = news.notified() => {}
-                        () = self.closing.cancelled() => {}
+                        () = self.closing.begun() => {}
                     }
                     Input::Woke
                 }
@@ -329,8 +324,7 @@ impl Driver {
 
     /// Sends no more grants, and waits for those under way and for what is being saved; whether all of it was done in time.
     pub(crate) async fn finish(&self) -> bool {
-        self.closing.cancel();
-        self.tasks.close();
+        self.closing.begin();
         let bound = self.policy.lease + self.policy.save + Duration::from_secs(1);
         tokio::select! {
             biased;
@@ -431,11 +425,11 @@ impl Driver {
         }
         let saving = Saving { entry: entry.clone() };
         let driver = Arc::clone(self);
-        tokio::spawn(self.tasks.track_future(async move {
+        tokio::spawn(self.tasks.track(async move {
             let entry = &saving.entry;
             let mut pause = SAVE_FIRST;
             while entry.is_unsaved() {
-                driver.clock.sleep(if driver.closing.is_cancelled() { SAVE_FIRST } else { pause }).await;
+                driver.clock.sleep(if driver.closing.has_begun() { SAVE_FIRST } else { pause }).await;
                 pause = (pause * 2).min(SAVE_MOST);
                 if let Ok(mut flight) = driver.board(entry, Goal::Save) {
                     // An end without a word is one more failed attempt.
@@ -458,7 +452,7 @@ impl Driver {
             spans::ended(&Span::current(), result.as_ref().map_or_else(|error| error.kind().name(), |_| "done"));
             result
         };
-        let task = runtime.spawn(self.tasks.track_future(change.instrument(spans::change(id))));
+        let task = runtime.spawn(self.tasks.track(change.instrument(spans::change(id))));
         match task.await {
             Ok(result) => result.map_err(|error| error.with_visitor(id)),
             Err(end) if end.is_panic() => Err(half_way()),

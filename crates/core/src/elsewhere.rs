@@ -89,7 +89,7 @@ impl Driver {
         let (weak, store, clock) = (Arc::downgrade(self), Arc::clone(&self.store), Arc::clone(&self.clock));
         let site = self.client_id.clone();
         // It keeps no site alive: with its last handle the listening ends.
-        runtime.spawn(self.closing.clone().run_until_cancelled_owned(async move {
+        runtime.spawn(self.closing.unless_begun(async move {
             let mut listening = Listening { driver: Weak::clone(&weak), for_good: false };
             let hearer = Weak::clone(&weak);
             let changes = Changes::new(move |change| {
@@ -138,7 +138,7 @@ impl Driver {
         let (true, Ok(runtime)) = (first, Handle::try_current()) else { return };
         let driver = Arc::downgrade(self);
         let clock = Arc::clone(&self.clock);
-        runtime.spawn(self.closing.clone().run_until_cancelled_owned(async move {
+        runtime.spawn(self.closing.unless_begun(async move {
             clock.sleep(GATHER).await;
             if let Some(driver) = driver.upgrade() {
                 driver.look_at_all().await;
@@ -153,7 +153,7 @@ impl Driver {
             return;
         };
         let (driver, entry) = (Arc::clone(self), entry.clone());
-        runtime.spawn(self.tasks.track_future(async move { driver.look_beside(&entry).await }));
+        runtime.spawn(self.tasks.track(async move { driver.look_beside(&entry).await }));
     }
 
     /// Takes what another instance's application decided, while a flight is under way here: what that brings gives way to it, as

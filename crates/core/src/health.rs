@@ -61,7 +61,7 @@ impl Driver {
             unsaved,
             oldest_unsaved: oldest.map(|since| elapsed(since, now)),
             hears_changes: self.elsewhere.is_listening(),
-            closing: self.closing.is_cancelled(),
+            closing: self.closing.has_begun(),
         }
     }
 

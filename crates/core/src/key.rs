@@ -1,6 +1,7 @@
 //! Whose record it is: the site, the visitor, and the name under which a store keeps the two.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use sha2::{Digest, Sha256};
 
@@ -111,8 +112,15 @@ impl fmt::Debug for StoreKey {
 }
 
 /// The hash in a store key: whose record it is within its site. What this process knows visitors by, too.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyHash([u8; 32]);
+
+/// It is spread already.
+impl Hash for KeyHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.spread());
+    }
+}
 
 impl KeyHash {
     /// As [`StoreKey::visitor_id`].

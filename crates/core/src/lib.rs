@@ -26,6 +26,7 @@ mod sight;
 mod snapshots;
 mod spans;
 pub mod store;
+mod tasks;
 mod tokens;
 mod unsaved;
 mod visitor;

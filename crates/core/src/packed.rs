@@ -14,39 +14,42 @@ use crate::secret::Secret;
 use crate::store::Etag;
 use crate::tokens::{AccessToken, RefreshToken, Role, Tokens};
 
-/// A packed [`Held`], zeroed when dropped. It never leaves this process, so its form is nobody else's concern: one part after the
-/// other, numbers in as few bytes as they need, and moments by how far they are from when it was seen.
+/// How many bytes of tags it begins with.
+const TAGS: usize = 2;
+
+/// A packed [`Held`], but for the fraction of a millisecond at which it was seen; zeroed when dropped. It never leaves this process, so its form is nobody else's concern: the
+/// tags, which say what there is; then one part after the other, numbers in as few bytes as they need, and moments by how far they are from when it was seen.
 pub(crate) struct Packed(Zeroizing<Box<[u8]>>);
 
 const KINDS: [ErrorKind; 3] = [ErrorKind::Unavailable, ErrorKind::Misconfigured, ErrorKind::OutcomeUnknown];
 const ROLES: [Role; 3] = [Role::None, Role::Visitor, Role::Member];
 
 /// Where an access token is.
-const NOWHERE: u64 = 0;
-const HERE: u64 = 1;
-const IN_THE_HEADER: u64 = 2;
+const NOWHERE: u16 = 0;
+const HERE: u16 = 1;
+const IN_THE_HEADER: u16 = 2;
 
 impl Packed {
     /// Without the access token's text, where a header has it.
     pub(crate) fn new(held: &Held, header: bool) -> Self {
-        // It is written once to count, so that no copy is left behind where it grew.
-        let mut counting = Writer { counts: true, ..Writer::default() };
-        counting.held(held, header);
-        let mut writing = Writer { bytes: Zeroizing::new(Vec::with_capacity(counting.count)), ..Writer::default() };
-        writing.held(held, header);
-        Self(Zeroizing::new(writing.bytes.as_slice().into()))
+        // Counted first, so that no copy is left behind where it grew.
+        let counted = Writer::default().held(held, header);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(counted.count + TAGS));
+        bytes.extend_from_slice(&counted.tags.to_le_bytes());
+        let written = Writer { bytes: Some(bytes), ..Writer::default() }.held(held, header);
+        Self(Zeroizing::new(written.bytes.unwrap_or_default().as_slice().into()))
     }
 
     /// What was packed. The header is the one that has the access token, if there was one.
     pub(crate) fn unpack(&self, header: Option<&HeaderValue>) -> Held {
         // The very same code wrote it, in this process.
         #[expect(clippy::expect_used)]
-        Reader(&self.0).held(header).expect("it is read as it was written")
+        Reader::new(&self.0).and_then(|mut from| from.held(header)).expect("it is read as it was written")
     }
 
-    /// Whether it is not in the store yet: it begins with whether there is an etag.
+    /// Whether it is not in the store yet: the first tag says whether there is an etag.
     pub(crate) fn is_unsaved(&self) -> bool {
-        self.0.first() == Some(&0)
+        self.0.first().is_some_and(|tags| tags & 1 == 0)
     }
 
     /// How many bytes it takes.
@@ -64,18 +67,24 @@ impl fmt::Debug for Packed {
 /// Writes, or counts what it would write.
 #[derive(Default)]
 struct Writer {
-    bytes: Zeroizing<Vec<u8>>,
-    counts: bool,
+    bytes: Option<Zeroizing<Vec<u8>>>,
     count: usize,
+    tags: u16,
+    tagged: u32,
 }
 
 impl Writer {
     fn raw(&mut self, bytes: &[u8]) {
-        if self.counts {
-            self.count += bytes.len();
-        } else {
-            self.bytes.extend_from_slice(bytes);
+        self.count += bytes.len();
+        if let Some(to) = &mut self.bytes {
+            to.extend_from_slice(bytes);
         }
+    }
+
+    /// One of a few, in so many bits.
+    fn tag(&mut self, tag: u16, bits: u32) {
+        self.tags |= tag << self.tagged;
+        self.tagged += bits;
     }
 
     /// Seven bits to a byte, the lowest first; the highest bit says that there are more.
@@ -107,12 +116,12 @@ impl Writer {
         self.raw(text.as_bytes());
     }
 
-    fn one_of<T: PartialEq>(&mut self, all: &[T], one: &T) {
-        self.number(all.iter().position(|other| other == one).unwrap_or_default() as u64);
+    fn one_of<T: PartialEq>(&mut self, all: &[T; 3], one: &T) {
+        self.tag(all.iter().position(|other| other == one).unwrap_or_default() as u16, 2);
     }
 
     fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
-        self.number(value.is_some().into());
+        self.tag(value.is_some().into(), 1);
         if let Some(value) = value {
             write(self, value);
         }
@@ -125,11 +134,12 @@ impl Writer {
         }
     }
 
-    fn held(&mut self, Held { record, etag, seen }: &Held, header: bool) {
+    fn held(mut self, Held { record, etag, seen }: &Held, header: bool) -> Self {
         let Record { epoch, standing, claim, trouble } = record;
         self.optional(*etag, |to, etag| to.bits(etag.to_bits()));
         self.between(Timestamp::default(), seen.wall);
-        self.duration(seen.monotonic);
+        // Finer than this, nobody compares it.
+        self.number(u64::try_from(seen.monotonic.as_millis()).unwrap_or(u64::MAX));
         self.number(*epoch);
         self.optional(*claim, |to, nonce| to.bits(nonce.0));
         self.optional(trouble.as_ref(), |to, trouble| {
@@ -140,21 +150,22 @@ impl Writer {
             to.text(&trouble.message);
         });
         match standing {
-            Standing::Empty => self.number(0),
+            Standing::Empty => self.tag(0, 2),
             Standing::Forgotten(lineage) => {
-                self.number(1);
+                self.tag(1, 2);
                 self.bits(lineage.0);
             }
             Standing::Retired(lineage, since) => {
-                self.number(2);
+                self.tag(2, 2);
                 self.bits(lineage.0);
                 self.between(seen.wall, *since);
             }
             Standing::Held(chain) => {
-                self.number(3);
+                self.tag(3, 2);
                 self.chain(chain, seen.wall, header);
             }
         }
+        self
     }
 
     fn chain(&mut self, chain: &Chain, wall: Timestamp, header: bool) {
@@ -167,9 +178,9 @@ impl Writer {
         });
         self.between(wall, *began);
         match &tokens.access {
-            None => self.number(NOWHERE),
+            None => self.tag(NOWHERE, 2),
             Some(access) => {
-                self.number(if header { IN_THE_HEADER } else { HERE });
+                self.tag(if header { IN_THE_HEADER } else { HERE }, 2);
                 self.between(wall, access.expires_at);
                 if !header {
                     self.text(access.value.expose());
@@ -181,7 +192,7 @@ impl Writer {
             to.one_of(&ROLES, &refresh.role);
         });
         self.duration(*lifetime);
-        self.number((*refused).into());
+        self.tag((*refused).into(), 1);
         self.all(alternates, |to, aside| {
             to.text(aside.value.expose());
             to.number(aside.generation);
@@ -196,13 +207,27 @@ impl Writer {
 }
 
 /// Reads the same parts in the same order; `None` where they are not there.
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a> {
+    tags: u16,
+    rest: &'a [u8],
+}
 
 impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (tags, rest) = bytes.split_first_chunk::<TAGS>()?;
+        Some(Self { tags: u16::from_le_bytes(*tags), rest })
+    }
+
     fn raw(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
+        let (bytes, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
         Some(bytes)
+    }
+
+    fn tag(&mut self, bits: u32) -> u16 {
+        let tag = self.tags & ((1 << bits) - 1);
+        self.tags >>= bits;
+        tag
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -240,12 +265,12 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.raw(length)?).ok()
     }
 
-    fn one_of<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        all.get(usize::try_from(self.number()?).ok()?).copied()
+    fn one_of<T: Copy>(&mut self, all: &[T; 3]) -> Option<T> {
+        all.get(usize::from(self.tag(2))).copied()
     }
 
     fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        if self.number()? == 0 { Some(None) } else { read(self).map(Some) }
+        if self.tag(1) == 0 { Some(None) } else { read(self).map(Some) }
     }
 
     fn all<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -256,7 +281,7 @@ impl<'a> Reader<'a> {
     fn held(&mut self, header: Option<&HeaderValue>) -> Option<Held> {
         let etag = self.optional(|from| from.bits().map(Etag::from_bits))?;
         let wall = self.moment(Timestamp::default())?;
-        let seen = Now { wall, monotonic: self.duration()? };
+        let seen = Now { wall, monotonic: Duration::from_millis(self.number()?) };
         let epoch = self.number()?;
         let claim = self.optional(|from| from.bits().map(Nonce))?;
         let trouble = self.optional(|from| {
@@ -268,7 +293,7 @@ impl<'a> Reader<'a> {
                 message: from.text()?.to_owned(),
             })
         })?;
-        let standing = match self.number()? {
+        let standing = match self.tag(2) {
             0 => Standing::Empty,
             1 => Standing::Forgotten(Lineage(self.bits()?)),
             2 => Standing::Retired(Lineage(self.bits()?), self.moment(wall)?),
@@ -282,7 +307,7 @@ impl<'a> Reader<'a> {
         let replaces =
             self.optional(|from| Some(Version { lineage: Lineage(from.bits()?), generation: from.number()? }))?;
         let began = self.moment(wall)?;
-        let access = match self.number()? {
+        let access = match self.tag(2) {
             NOWHERE => None,
             place => {
                 let ends = self.moment(wall)?;
@@ -299,7 +324,7 @@ impl<'a> Reader<'a> {
             // As they were: not even a blank one is left out.
             tokens: Tokens { access, refresh },
             lifetime: self.duration()?,
-            refused: self.number()? != 0,
+            refused: self.tag(1) != 0,
             alternates: self
                 .all(|from| Some(Alternate { value: Secret::new(from.text()?), generation: from.number()? }))?,
             spent: Spent::new(self.all(|from| from.bits().map(Fingerprint))?),
@@ -344,7 +369,7 @@ mod tests {
         for record in all {
             for etag in [None, Some(Etag::from_bits(0)), Some(Etag::from_bits(u128::MAX))] {
                 for wall in [0, i64::MIN, i64::MAX, 1_767_225_600_123] {
-                    let seen = Now { wall: Timestamp::from_millis(wall), monotonic: Duration::new(3, 999_999_999) };
+                    let seen = Now { wall: Timestamp::from_millis(wall), monotonic: Duration::from_millis(3_999) };
                     let held = Held { record: record.clone(), etag, seen };
                     let header = header_of(&record);
                     let packed = Packed::new(&held, header.is_some());
@@ -368,13 +393,13 @@ mod tests {
         let chain = Chain { tokens, alternates: vec![aside.clone(), aside], spent, generation: u64::MAX, ..chain };
         let trouble = full().trouble.map(|trouble| Trouble { message: long, pause: Duration::MAX, ..trouble });
         let record = Record { epoch: u64::MAX, standing: Standing::Held(chain), trouble, ..full() };
-        let seen = Now { wall: Timestamp::from_millis(i64::MIN), monotonic: Duration::MAX };
+        let seen = Now { wall: Timestamp::from_millis(i64::MIN), monotonic: Duration::from_millis(u64::MAX) };
         let held = Held { record, etag: Some(Etag::from_bits(u128::MAX)), seen };
         let packed = Packed::new(&held, false);
         assert_eq!(packed.unpack(None), held);
-        let mut counting = Writer { counts: true, ..Writer::default() };
-        counting.held(&held, false);
-        assert_eq!(counting.count, packed.len());
+        let counted = Writer::default().held(&held, false);
+        assert_eq!(counted.count + TAGS, packed.len());
+        assert!(counted.tagged <= 8 * TAGS as u32, "{} bits of tags", counted.tagged);
     }
 
     #[test]
@@ -382,9 +407,9 @@ mod tests {
         let held = saved(record(1, 0), 0);
         let tokens = held.record.chain().and_then(|chain| chain.tokens.refresh.clone()).unwrap();
         let header = header_of(&held.record);
-        assert!(Packed::new(&held, header.is_some()).len() - tokens.value.expose().len() <= 80);
+        assert!(Packed::new(&held, header.is_some()).len() - tokens.value.expose().len() <= 72);
         let later = Held { seen: Now { monotonic: secs(100 * 24 * 3600), ..held.seen }, ..held };
-        assert!(Packed::new(&later, header.is_some()).len() - tokens.value.expose().len() <= 80);
+        assert!(Packed::new(&later, header.is_some()).len() - tokens.value.expose().len() <= 72);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, Weighter};
@@ -15,7 +16,26 @@ const USUAL: u64 = 2048;
 /// The snapshots of one site. Those that nobody uses go first, and among them those that were asked for once only; what is in use,
 /// or not in the store yet, stays whatever the budget says.
 pub(crate) struct Snapshots {
-    cache: Cache<KeyHash, Slot, InBytes, foldhash::fast::RandomState, Staying>,
+    cache: Cache<KeyHash, Slot, InBytes, BuildHasherDefault<Spread>, Staying>,
+}
+
+/// The number of a key as it is: it comes out of SHA-256, where nobody can choose it.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // No key writes this.
+        self.0 = bytes.iter().fold(self.0, |number, byte| number.rotate_left(8) ^ u64::from(*byte));
+    }
 }
 
 /// What is known of a visitor, and how many bytes the cache counts for it.
@@ -53,7 +73,7 @@ impl Snapshots {
     pub(crate) fn new(bytes: usize) -> Self {
         let budget = u64::try_from(bytes).unwrap_or(u64::MAX).max(1);
         let expected = usize::try_from(budget / USUAL).unwrap_or(usize::MAX);
-        Self { cache: Cache::with(expected, budget, InBytes, foldhash::fast::RandomState::default(), Staying) }
+        Self { cache: Cache::with(expected, budget, InBytes, BuildHasherDefault::default(), Staying) }
     }
 
     /// The entry of this visitor, which is made at its first use.

@@ -10,21 +10,22 @@ use crate::record::Chain;
 /// wrong.
 const SLACK: Duration = Duration::from_secs(5 * 60);
 
-/// The thresholds of one access token.
+/// The thresholds of one access token: until when it is usable, and how many milliseconds before that the others lie. What would lie
+/// more than 49 days before lies so much before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    plausible_from: Timestamp,
-    due_at: Timestamp,
     usable_until: Timestamp,
+    due_before: u32,
+    plausible_before: u32,
 }
+
+/// Due whatever the time is.
+const ALWAYS: u32 = u32::MAX;
 
 impl Schedule {
     /// No token: never usable, always due.
-    pub const NONE: Self = Self {
-        plausible_from: Timestamp::from_millis(i64::MAX),
-        due_at: Timestamp::from_millis(i64::MIN),
-        usable_until: Timestamp::from_millis(i64::MIN),
-    };
+    pub const NONE: Self =
+        Self { usable_until: Timestamp::from_millis(i64::MIN), due_before: ALWAYS, plausible_before: 0 };
 
     /// The thresholds of this chain's access token. `spread` is the visitor's own number: the same on every instance and at
     /// every check.
@@ -32,10 +33,12 @@ impl Schedule {
         let Some(access) = &chain.tokens.access else { return Self::NONE };
         let most = chain.lifetime / 8;
         let jitter = fraction(policy.jitter.min(most), spread, chain.generation);
+        let unusable = policy.unusable.min(most);
         Self {
-            plausible_from: access.expires_at - chain.lifetime - SLACK,
-            due_at: access.expires_at - policy.lead.min(most) - jitter,
-            usable_until: access.expires_at - policy.unusable.min(most),
+            usable_until: access.expires_at - unusable,
+            // A policy's lead is no shorter than what is unusable.
+            due_before: millis(policy.lead.min(most).saturating_add(jitter).saturating_sub(unusable)).min(ALWAYS - 1),
+            plausible_before: millis(chain.lifetime.saturating_add(SLACK).saturating_sub(unusable)),
         }
     }
 
@@ -47,19 +50,27 @@ impl Schedule {
     /// Whether it is time to renew. So it is, too, when the expiry lies further ahead than the token lives: then one of the
     /// clocks is wrong, and a token dated by the present one is worth more.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        now >= self.due_at || now < self.plausible_from
+        now >= self.due_at() || now < self.before(self.plausible_before)
     }
 
     /// When the token is due.
     pub fn due_at(&self) -> Timestamp {
-        self.due_at
+        if self.due_before == ALWAYS { Timestamp::from_millis(i64::MIN) } else { self.before(self.due_before) }
     }
 
     /// The same token, due at once.
     #[must_use]
     pub fn due_now(self) -> Self {
-        Self { due_at: Timestamp::from_millis(i64::MIN), ..self }
+        Self { due_before: ALWAYS, ..self }
     }
+
+    fn before(&self, millis: u32) -> Timestamp {
+        self.usable_until - Duration::from_millis(millis.into())
+    }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// A share of `most` that is a hash of visitor and generation.
@@ -123,6 +134,18 @@ mod tests {
         let chain = chain(1, 0, secs(14_400), secs(14_400));
         let schedule = Schedule::of(&chain, &Policy::default(), 9);
         assert!(!schedule.is_due(Timestamp::from_secs(-300)) && schedule.is_due(Timestamp::from_millis(-300_001)));
+    }
+
+    #[test]
+    fn of_a_token_that_lives_for_years_the_last_weeks_count() {
+        let year = 365 * 24 * 3600;
+        let chain = chain(1, 0, secs(10 * year), secs(10 * year));
+        let policy = Policy { lead: secs(2 * year), jitter: Duration::ZERO, ..Policy::default() };
+        let schedule = Schedule::of(&chain, &policy, 9);
+        let before = |days: u64| Timestamp::from_secs(i64::try_from(10 * year - days * 24 * 3600).unwrap());
+        let due = schedule.due_at();
+        assert!(due > before(50) && due < before(49) && schedule.is_due(due) && schedule.is_usable(due));
+        assert!(schedule.due_now().due_at() < due);
     }
 
     #[test]
