@@ -15,15 +15,17 @@ use wix_visitor_tests::command::wix_visitor;
 use wix_visitor_tests::instance::CLIENT_ID;
 
 /// Runs with a disk of its own, of 4 MiB: `$1` the command, `$2` where to mount it, `$3` how many KiB are left free, `$4` the
-/// store, `$5` whether the room that it set aside is taken away as well. Prints the exit codes of five runs.
+/// store, `$5` whether the room that it set aside is taken away as well. Prints the exit codes of five runs. The first and the last
+/// must work, and are tried again: that a busy machine gave a store no turn in time says nothing of its disk.
 const SCRIPT: &str = r#"
     mount -t tmpfs -o size=4m tmpfs "$2"; cd "$2"; store="$4"
     run() { "$1" --store "$store" $2 >/dev/null; echo $?; }
-    run "$1" token
+    work() { for try in 1 2 3 4 5; do code=$(run "$1" "$2"); [ "$code" = 5 ] || break; done; echo "$code"; }
+    work "$1" token
     if [ "$5" = bare ]; then rm v-reserve; fi
     cat /dev/zero >fill 2>/dev/null; truncate -s "-${3}k" fill
     run "$1" renew; run "$1" renew; run "$1" doctor
-    rm fill; run "$1" renew
+    rm fill; work "$1" renew
 "#;
 
 struct Outcome {

@@ -31,7 +31,8 @@ pub fn read_key_ring(path: impl AsRef<Path>) -> Result<KeyRing, Error> {
     // Looked at first: to open a pipe is to wait for its other end.
     let found = std::fs::metadata(path).map_err(fail)?;
     if !found.is_file() {
-        return Err(Error::new(ErrorKind::Misconfigured, format!("the key ring {shown} is not a file")));
+        let message = format!("the key ring {shown} is not a file: name one that `wix-visitor keys generate` made");
+        return Err(Error::new(ErrorKind::Misconfigured, message));
     }
     #[cfg(unix)]
     if std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o077 != 0 {

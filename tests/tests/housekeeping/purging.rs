@@ -78,6 +78,29 @@ async fn a_clock_that_jumped_drops_nothing_until_somebody_says_that_it_is_right(
 }
 
 #[tokio::test]
+async fn a_mark_that_tells_no_time_is_refused_with_advice_and_written_anew_once_the_clock_is_trusted() {
+    let place = Place::new().await;
+    let mark = StoreKey::parse("purge").unwrap();
+    for (n, bytes) in ["", "{}", "yesterday", r#"{"purged":"yesterday"}"#, "\0"].into_iter().enumerate() {
+        place.put(n as u128, DAY).await;
+        place.housekeeper().purge().await.unwrap();
+        place.clock.pass(2 * DAY);
+        let standing = place.store.load(&mark).await.unwrap().unwrap();
+        let damaged = Stored { etag: Etag::from_bits(n as u128), bytes: bytes.into() };
+        let swapped = place.store.compare_exchange(&mark, Some(&standing.etag), &damaged, 99 * DAY).await.unwrap();
+        assert_eq!(swapped, Exchange::Swapped);
+        for _ in 0..2 {
+            let error = place.housekeeper().purge().await.unwrap_err();
+            assert!(error.kind() == StoreErrorKind::Corrupt && error.to_string().contains("--trust-clock"), "{error}");
+        }
+        assert_eq!(place.records.count(), 2, "nothing was dropped");
+        let trusted = place.housekeeper().purge_trusting_the_clock().await.unwrap();
+        assert_eq!((trusted.looked_at, trusted.dropped, trusted.unreadable), (1, 1, 0));
+        assert!(place.housekeeper().purge().await.unwrap().over_at.is_some());
+    }
+}
+
+#[tokio::test]
 async fn d7_a_purge_survives_errors_that_pass_and_says_so_of_those_that_do_not() {
     let place = Place::new().await;
     place.put(1, DAY).await;

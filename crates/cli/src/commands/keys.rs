@@ -143,7 +143,7 @@ fn check_owner(path: &Path, ours: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
 
     match std::fs::symlink_metadata(path) {
-        Ok(standing) if standing.is_symlink() => Err(io::Error::other("it is a link that leads to nothing")),
+        Ok(standing) if standing.is_symlink() => Err(io::Error::other("it is a link that leads to nothing: remove it")),
         Ok(standing) if standing.uid() != ours.metadata()?.uid() => {
             Err(io::Error::other("it belongs to another user: run this as that user"))
         }
@@ -162,4 +162,25 @@ fn parent(path: &Path) -> &Path {
 
 fn cannot(doing: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("cannot {doing} {}: {error}", path.display()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_another_user_or_is_a_link_to_nothing_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let (theirs, ours) = (directory.path().join("theirs"), tempfile::tempfile().unwrap());
+        check_owner(&theirs, &ours).unwrap();
+        File::create(&theirs).unwrap();
+        check_owner(&theirs, &ours).unwrap();
+        // Only root may give a file away; for others there is a directory of root's.
+        let given = std::os::unix::fs::chown(&theirs, Some(12345), None).is_ok();
+        let error = check_owner(if given { &theirs } else { Path::new("/usr") }, &ours).unwrap_err();
+        assert!(error.to_string().contains("another user"), "{error}");
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        assert!(check_owner(&link, &ours).unwrap_err().to_string().contains("remove it"));
+    }
 }

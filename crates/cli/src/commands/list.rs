@@ -29,6 +29,7 @@ pub(super) async fn run(
     }
     let mut out = Out::new();
     let (mut from, mut left) = (after.map(Cursor::new), if all { usize::MAX } else { limit });
+    let mut unreadable = 0_u64;
     loop {
         let page = housekeeper.list(from.as_ref(), left.min(PAGE)).await.map_err(of_store)?;
         left = left.saturating_sub(page.keys.len());
@@ -40,11 +41,7 @@ pub(super) async fn run(
                 out.line(&format!("{visitor}  {site}")).await?;
             }
         }
-        if page.unreadable > 0 {
-            let text =
-                format!("the keys of {} records cannot be read: restore the store from a backup", page.unreadable);
-            console.warning("unreadable_keys", &text);
-        }
+        unreadable = unreadable.saturating_add(page.unreadable);
         from = page.next;
         if from.is_none() || left == 0 || out.is_gone() {
             break;
@@ -53,7 +50,11 @@ pub(super) async fn run(
     if let Some(from) = from {
         console.notice("more", &format!("go on with --after {}", from.as_str()));
     }
-    Ok(Exit::Done)
+    if unreadable == 0 {
+        return Ok(Exit::Done);
+    }
+    let message = format!("the keys of {unreadable} more records cannot be read, so nobody knows whose they are");
+    Err(Failure::new(Exit::Store, "unreadable_keys", message).advise("restore the store from a backup"))
 }
 
 pub(super) fn site_of(key: &StoreKey) -> &str {

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::support::{User, run, sandbox};
+use crate::support::{User, generate, run, sandbox};
 
 type Bytes = Vec<u8>;
 
@@ -207,4 +207,80 @@ fn a_damaged_record_can_be_forgotten_and_imported_over_and_nothing_else_replaces
             assert_eq!(sandbox.mints(), if words[0] == "forget" { 2 } else { 1 }, "{damage}");
         }
     }
+}
+
+/// Gives a record's file, or row, a key that is none, or its own back.
+fn misname(user: &User, store: &str, from: &str, to: &str) {
+    if store.starts_with("sqlite:") {
+        let sql = "UPDATE records SET key = replace(key, ?1, ?2) WHERE key LIKE '%/' || ?1 || '%'";
+        assert_eq!(Connection::open(user.path("v.db")).unwrap().execute(sql, [from, to]).unwrap(), 1);
+        return;
+    }
+    let shards = std::fs::read_dir(user.path("v")).unwrap().map(|entry| entry.unwrap().path());
+    let files = shards.filter(|path| path.is_dir()).flat_map(|shard| std::fs::read_dir(shard).unwrap());
+    let files: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    let path = files.iter().find(|path| path.to_str().unwrap().contains(&format!("_{from}"))).unwrap();
+    std::fs::rename(path, path.to_str().unwrap().replace(&format!("_{from}"), &format!("_{to}"))).unwrap();
+}
+
+#[test]
+fn records_whose_keys_cannot_be_read_are_counted_and_all_else_goes_on_to_exit_5() {
+    let sandbox = sandbox();
+    for store in ["sqlite:v.db", "file:v"] {
+        let user = User::of(&sandbox).with("WIX_VISITOR_KEYS", "").with("WIX_VISITOR_STORE", store);
+        let old = generate(&user, "keys");
+        let sealed = |words: &[&str]| user.run(&[&["--keys", "keys", "--json"], words].concat());
+        for n in 0..3 {
+            user.run(&["--keys", "keys", "--visitor", &format!("{store} {n}"), "token"]).done();
+        }
+        let listed = user.run(&["list"]).done().stdout;
+        let hash = &listed[..8];
+        user.run(&["purge"]).done();
+        misname(&user, store, hash, "ZZZZ");
+
+        let said = user.run(&["list"]);
+        assert_eq!((said.code, said.stdout.lines().count()), (Some(5), 2), "{said:?}");
+        assert!(said.errors().contains("the keys of 1 more records cannot be read"), "{said:?}");
+        let said = user.run(&["--json", "purge"]);
+        assert_eq!((said.code, &said.json()["looked_at"], &said.json()["unreadable"]), (Some(5), &3.into(), &1.into()));
+        let new = generate(&user, "keys");
+        sealed(&["keys", "promote", &new]).done();
+        let said = sealed(&["reseal"]);
+        assert_eq!((said.code, &said.json()["resealed"], &said.json()["failed"]), (Some(5), &2.into(), &1.into()));
+        assert!(said.errors().contains("nobody knows whose they are"), "{said:?}");
+        // The one that nobody can name may be sealed by it.
+        sealed(&["keys", "remove", &old]).failed(5, "the keys of 1 records cannot be read");
+        let migrate = ["migrate", "--from", store, "--to", "sqlite:other.db"];
+        let said = sealed(&migrate);
+        let told = said.json();
+        assert_eq!((said.code, &told["copied"], &told["failed"]), (Some(5), &2.into(), &1.into()), "{said:?}");
+        assert!(told["verified"] == false && said.errors().contains("nobody knows whose they are"), "{said:?}");
+
+        misname(&user, store, "ZZZZ", hash);
+        assert_eq!(user.run(&["list"]).done().stdout, listed);
+        assert_eq!(sealed(&["reseal"]).done().json()["resealed"], 1);
+        sealed(&["keys", "remove", &old]).done();
+        assert_eq!(sealed(&migrate).done().json()["copied"], 1);
+    }
+    assert_eq!(sandbox.mints(), 6);
+}
+
+#[test]
+fn a_damaged_mark_of_the_last_purge_is_refused_with_advice_and_written_anew_once_the_clock_is_trusted() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox);
+    user.token();
+    for damage in ["crc = crc + 1", "bytes = x'7b7d'", "keep_until = 0"] {
+        user.run(&["purge"]).done();
+        let damaged = database(&user).execute(&format!("UPDATE records SET {damage} WHERE key = 'purge'"), []).unwrap();
+        assert_eq!(damaged, 1);
+        for _ in 0..2 {
+            user.run(&["purge"]).failed(5, "`wix-visitor purge --trust-clock`");
+        }
+        let done = user.run(&["--json", "purge", "--trust-clock"]).done().json();
+        assert_eq!((&done["looked_at"], &done["unreadable"]), (&1.into(), &0.into()), "{damage}");
+        assert_eq!(user.run(&["--json", "purge"]).done().json()["looked_at"], 1);
+    }
+    user.token();
+    assert_eq!(sandbox.mints(), 1);
 }

@@ -9,21 +9,7 @@ use wix_visitor::{Etag, Exchange, Stored};
 use wix_visitor_testkit::ledger::note_secret;
 use wix_visitor_testkit::sandbox::Sandbox;
 
-use crate::support::{User, sandbox};
-
-/// What a ring holds is told to nobody.
-fn note_keys(user: &User, file: &str) {
-    for line in fs::read_to_string(user.path(file)).unwrap().lines().filter(|line| !line.starts_with('#')) {
-        note_secret(line.split_whitespace().next().unwrap());
-    }
-}
-
-/// Makes a key, and says what it is called.
-fn generate(user: &User, file: &str) -> String {
-    let name = user.run(&["--keys", file, "keys", "generate"]).done().stdout.trim().to_owned();
-    note_keys(user, file);
-    name
-}
+use crate::support::{User, generate, sandbox};
 
 /// A site with plain records in its default store, whatever the suites are run with.
 fn plain(sandbox: &Sandbox) -> User {
@@ -56,6 +42,7 @@ fn a_ring_is_made_private_and_its_keys_are_added_promoted_and_removed() {
     for (store, says) in [("memory:", "holds nothing"), ("sqlite:none.db", "there is no store")] {
         user.run(&["--keys", "keys", "--store", store, "keys", "remove", &first]).failed(2, says);
     }
+    assert_eq!(names()["others"], serde_json::json!([first]), "nothing was removed");
     user.run(&["--keys", "keys", "keys", "remove", &first, "--unchecked"]).done();
     assert_eq!(names()["others"], serde_json::json!([]));
 

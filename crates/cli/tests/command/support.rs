@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wix_visitor_testkit::ledger::secret_key;
+use wix_visitor_testkit::ledger::{note_secret, secret_key};
 use wix_visitor_testkit::sandbox::{IssuedTokens, Sandbox, SandboxOptions};
 
 pub(crate) const CLIENT_ID: &str = "2f3d1c5a-7b7e-4c56-9d0e-0a1b2c3d4e5f";
@@ -16,7 +16,7 @@ pub(crate) const CART: &str = "/ecom/v1/carts/current";
 pub(crate) const PRODUCTS: &str = "/stores/v3/products/query";
 
 /// What a person may have set up for their own site.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 11] = [
     "WIX_CLIENT_ID",
     "WIX_API_URL",
     "WIX_VISITOR_STORE",
@@ -24,6 +24,8 @@ const VARIABLES: [&str; 9] = [
     "WIX_VISITOR_KEYS",
     "WIX_VISITOR_KEYS_FILE",
     "WIX_VISITOR_PLAIN_RECORDS",
+    "WIX_VISITOR_FROM",
+    "WIX_VISITOR_TO",
     "WIX_VISITOR",
     "XDG_DATA_HOME",
 ];
@@ -131,6 +133,20 @@ impl User {
     pub(crate) fn start(&self, words: &[&str]) -> Child {
         self.command(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
+}
+
+/// What a ring holds is told to nobody.
+fn note_keys(user: &User, file: &str) {
+    for line in std::fs::read_to_string(user.path(file)).unwrap().lines().filter(|line| !line.starts_with('#')) {
+        note_secret(line.split_whitespace().next().unwrap());
+    }
+}
+
+/// Makes a key, and says what it is called.
+pub(crate) fn generate(user: &User, file: &str) -> String {
+    let name = user.run(&["--keys", file, "keys", "generate"]).done().stdout.trim().to_owned();
+    note_keys(user, file);
+    name
 }
 
 /// Runs a program to its end. What it says on stderr is ours too, so that it is searched for secrets.

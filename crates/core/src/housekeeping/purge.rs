@@ -100,16 +100,30 @@ impl Housekeeper {
         let now = self.clock.wall();
         // Whether there is anything to be done at all.
         self.purge_page(Timestamp::from_millis(i64::MIN), None, 1).await?;
-        let standing = patiently(&*self.clock, || self.store.load(&key)).await?;
-        let mark = |stored: &Stored| serde_json::from_slice::<Mark>(&stored.bytes).map_err(|_| unreadable());
-        let last = match &standing {
+        let found = patiently(&*self.clock, || self.store.load(&key)).await;
+        let damaged = found.is_err();
+        let (last, standing) = match found {
+            Ok(None) => (None, None),
             // It is written anew, whatever it says.
-            _ if trusting => None,
-            Some(stored) => Some(mark(stored)?.purged),
-            None => None,
+            Ok(Some(stored)) if trusting => (None, Some(stored.etag)),
+            Ok(Some(stored)) => {
+                let mark: Mark = serde_json::from_slice(&stored.bytes).map_err(|_| unreadable())?;
+                (Some(mark.purged), Some(stored.etag))
+            }
+            Err(error) if error.standing().is_some() => {
+                if !trusting {
+                    return Err(unreadable().with_source(error));
+                }
+                (None, error.standing())
+            }
+            Err(error) => return Err(error),
         };
         if let Some(last) = last {
             plausible(last, now)?;
+        }
+        if damaged {
+            // First of all, or it would be taken for a record that cannot be read.
+            self.note(&key, standing, now).await?;
         }
         let mut done = PurgeDone { over_at: if trusting { Some(now) } else { last }, ..PurgeDone::default() };
         if let Some(moment) = done.over_at {
@@ -127,7 +141,9 @@ impl Housekeeper {
         }
         // The mark is no record of anybody's.
         done.looked_at = done.looked_at.saturating_sub(u64::from(standing.is_some() && done.over_at.is_some()));
-        self.note(&key, standing.map(|stored| stored.etag), now).await?;
+        if !damaged {
+            self.note(&key, standing, now).await?;
+        }
         Ok(done)
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::tempdir;
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, TokenStore};
+use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp, TokenStore};
 use wix_visitor_file::{FileOptions, FileStore};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -361,4 +361,65 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     now(std::pin::pin!(async { store.load(&key(1)).await.map(drop) }));
     now(std::pin::pin!(async { store.compare_exchange(&key(1), None, &record(1), YEAR).await.map(drop) }));
     now(std::pin::pin!(async { store.reserve(&key(1), 1).await }));
+}
+
+#[tokio::test]
+async fn a_record_under_a_wrong_name_is_counted_and_left_and_hides_nobody_else() {
+    let directory = tempdir().unwrap();
+    let store = one_record(directory.path()).await;
+    for n in 2..6 {
+        store.compare_exchange(&key(n), None, &record(n.into()), Duration::ZERO).await.unwrap();
+    }
+    let right = file(&store);
+    let elsewhere = store.path().join(if right.parent().unwrap().ends_with("000") { "001" } else { "000" });
+    let mut places = ["v-SITE_1.json", "site_1.json", "v-site_9.json", "v-.json", ".json"]
+        .map(|name| right.with_file_name(name))
+        .to_vec();
+    #[cfg(target_os = "linux")]
+    places
+        .push(right.with_file_name(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"v-site_\xff.json")));
+    fs::create_dir(&elsewhere).unwrap();
+    places.push(elsewhere.join("v-site_1.json"));
+    for wrong in places {
+        fs::rename(&right, &wrong).unwrap();
+        assert_eq!(listed(&store).await, ((2..6).map(key).collect(), 1), "{}", wrong.display());
+        assert_eq!(purged(&store, 0).await, [5, 0, 1], "{}", wrong.display());
+        fs::rename(&wrong, &right).unwrap();
+        assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(1)));
+    }
+    let wrong = right.with_file_name("v-.json");
+    fs::rename(&right, &wrong).unwrap();
+    assert_eq!(purged(&store, i64::MAX).await, [5, 4, 1]);
+    assert!(wrong.exists());
+    assert_eq!(listed(&store).await, (vec![], 1));
+}
+
+/// All keys in their order, and how many cannot be read.
+async fn listed(store: &FileStore) -> (Vec<StoreKey>, u64) {
+    let (mut keys, mut unreadable, mut from) = (Vec::new(), 0, None);
+    loop {
+        let page = store.list(None, from.as_ref(), 1000).await.unwrap();
+        keys.extend(page.keys);
+        unreadable += page.unreadable;
+        from = page.next;
+        if from.is_none() {
+            keys.sort();
+            return (keys, unreadable);
+        }
+    }
+}
+
+/// How many were looked at, dropped, and could not be read.
+async fn purged(store: &FileStore, moment: i64) -> [u64; 3] {
+    let (mut counts, mut from) = ([0; 3], None);
+    loop {
+        let page = store.purge(Timestamp::from_millis(moment), from.as_ref(), 1000).await.unwrap();
+        for (count, more) in counts.iter_mut().zip([page.looked_at, page.dropped, page.unreadable]) {
+            *count += more;
+        }
+        from = page.next;
+        if from.is_none() {
+            return counts;
+        }
+    }
 }

@@ -32,8 +32,8 @@ pub(crate) enum Question {
 pub(crate) struct Range {
     /// They come after this.
     pub(crate) after: Vec<u8>,
-    /// And before this.
-    pub(crate) before: String,
+    /// And before this, if there is an end.
+    pub(crate) before: Option<String>,
     /// So many of them at most.
     pub(crate) most: usize,
 }

@@ -4,7 +4,7 @@
 //! said to be absent, the keys on either side of its place are checked: there is where it would be.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use wix_visitor_core::{Cursor, Etag, Page, Purged, StoreError, StoreErrorKind, StoreKey, Stored};
 
 use crate::error::BACKEND;
@@ -19,8 +19,8 @@ pub(crate) const INSERT: &str =
 pub(crate) const UPDATE: &str =
     "UPDATE records SET etag = ?2, bytes = ?3, keep_until = ?4, crc = ?5 WHERE key = ?1 AND etag = ?6";
 
-const LIST: &str = "SELECT key, key_crc FROM records WHERE key > CAST(?1 AS TEXT) AND key < ?2 ORDER BY key LIMIT ?3";
-const PAGE: &str = "SELECT key, keep_until FROM records WHERE key > CAST(?1 AS TEXT) ORDER BY key LIMIT ?2";
+const PAGE: &str = "SELECT key, key_crc, keep_until FROM records WHERE key > CAST(?1 AS TEXT) ORDER BY key";
+const UP_TO: &str = "SELECT key, key_crc FROM records WHERE key <= CAST(?1 AS TEXT) ORDER BY key DESC LIMIT 1";
 const DELETE: &str = "DELETE FROM records WHERE key = ?1";
 
 const NEIGHBOURS: &str = "
@@ -63,11 +63,7 @@ pub(crate) fn check_absence(key: &StoreKey, db: &rusqlite::Connection) -> rusqli
     let mut neighbours = db.prepare_cached(NEIGHBOURS)?;
     let mut rows = neighbours.query([key.as_str()])?;
     while let Some(row) = rows.next()? {
-        let whole = match (row.get_ref(0)?, row.get_ref(1)?) {
-            (ValueRef::Text(key), ValueRef::Integer(crc)) => i64::from(crc32fast::hash(key)) == crc,
-            _ => false,
-        };
-        if !whole {
+        if whole(row)?.is_none() {
             return Ok(Err(damaged(
                 key,
                 "there is none, but a key next to its place is unreadable and may be its own",
@@ -79,72 +75,90 @@ pub(crate) fn check_absence(key: &StoreKey, db: &rusqlite::Connection) -> rusqli
 
 /// Some of the keys. Those that are damaged are counted.
 pub(crate) fn list(db: &rusqlite::Connection, range: &Range) -> rusqlite::Result<Result<Page, StoreError>> {
-    let mut list = db.prepare_cached(LIST)?;
-    let mut rows = list.query(params![range.after, range.before, limit(range.most)])?;
-    let (mut keys, mut last, mut seen, mut unreadable) = (Vec::new(), None, 0, 0);
-    while let Some(row) = rows.next()? {
-        seen += 1;
-        let (key, crc) = (bytes(row)?, row.get_ref(1)?);
-        let whole = crc == ValueRef::Integer(i64::from(crc32fast::hash(&key)));
-        match parse(&key) {
-            Some(key) if whole => keys.push(key),
-            _ => unreadable += 1,
+    let mut keys = Vec::new();
+    let (unreadable, next) = walk(db, &range.after, range.most, |key, _| {
+        let within = range.before.as_deref().is_none_or(|before| key.as_str() < before);
+        if within {
+            keys.push(key.clone());
         }
-        last = Some(key);
-    }
-    let next = last.filter(|_| seen >= limit(range.most)).map(|last| cursor(&last));
+        Ok(within)
+    })?;
     Ok(Ok(Page { keys, unreadable, next }))
 }
 
 /// Drops those of some records that were to be kept until before this moment.
 pub(crate) fn purge(db: &rusqlite::Connection, moment: i64, after: &[u8], most: usize) -> rusqlite::Result<Purged> {
     let mut purged = Purged::default();
-    let (mut over, mut last) = (Vec::new(), None);
-    {
-        let mut page = db.prepare_cached(PAGE)?;
-        let mut rows = page.query(params![after, limit(most)])?;
-        while let Some(row) = rows.next()? {
-            purged.looked_at += 1;
-            let key = bytes(row)?;
-            match row.get_ref(1)? {
-                ValueRef::Integer(keep_until) if keep_until >= moment => {}
-                _ => over.push(key.clone()),
-            }
-            last = Some(key);
+    let mut over = Vec::new();
+    (purged.unreadable, purged.next) = walk(db, after, most, |key, row| {
+        purged.looked_at += 1;
+        match row.get_ref(2)? {
+            ValueRef::Integer(keep_until) if keep_until >= moment => {}
+            _ => over.push(key.clone()),
         }
-    }
+        Ok(true)
+    })?;
+    purged.looked_at += purged.unreadable;
     for key in over {
-        let Some(key) = parse(&key) else {
-            purged.unreadable += 1;
-            continue;
-        };
         // Its time too is believed only if its checksum says so.
-        let whole = db.prepare_cached(SELECT)?.query_one([key.as_str()], |row| read(&key, row))?.is_ok();
-        if whole {
+        let whole = db.prepare_cached(SELECT)?.query_row([key.as_str()], |row| read(&key, row)).optional()?;
+        if whole.is_some_and(|read| read.is_ok()) {
             purged.dropped += db.prepare_cached(DELETE)?.execute([key.as_str()])? as u64;
         } else {
             purged.unreadable += 1;
         }
     }
-    purged.next = last.filter(|_| purged.looked_at >= limit(most).unsigned_abs()).map(|last| cursor(&last));
     Ok(purged)
 }
 
-/// The key of a row as it is there. One that is damaged may be no text, and must not keep a page from coming to its end.
-fn bytes(row: &Row<'_>) -> rusqlite::Result<Vec<u8>> {
-    match row.get_ref(0)? {
-        ValueRef::Text(key) => Ok(key.to_vec()),
-        other => Err(rusqlite::Error::InvalidColumnType(0, "key".to_owned(), other.data_type())),
+/// Shows the records after this key in their order, until there were so many or it is told to end; says how many keys among them are
+/// damaged, and where to go on.
+///
+/// A damaged key is not where its name belongs: nothing is made to begin or to end at one, and where a search in the tree was led
+/// astray by one, all is looked through.
+fn walk(
+    db: &rusqlite::Connection,
+    after: &[u8],
+    most: usize,
+    mut show: impl FnMut(&StoreKey, &Row<'_>) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<(u64, Option<Cursor>)> {
+    let before = db.prepare_cached(UP_TO)?.query_row([after], whole).optional()?;
+    let begin = if before == Some(None) { &[] } else { after };
+    let mut page = db.prepare_cached(PAGE)?;
+    let mut rows = page.query([begin])?;
+    let (mut shown, mut damaged, mut passed) = (0, 0, 0);
+    while let Some(row) = rows.next()? {
+        let Some(key) = whole(row)? else {
+            passed += 1;
+            continue;
+        };
+        // What comes before it was another page's.
+        if key.as_str().as_bytes() <= after {
+            passed = 0;
+            continue;
+        }
+        damaged += std::mem::take(&mut passed);
+        if !show(&key, row)? {
+            return Ok((damaged, None));
+        }
+        shown += 1;
+        if shown >= most {
+            return Ok((damaged, Some(cursor(&key))));
+        }
     }
+    Ok((damaged + passed, None))
 }
 
-fn parse(key: &[u8]) -> Option<StoreKey> {
-    std::str::from_utf8(key).ok().and_then(|key| StoreKey::parse(key).ok())
+/// The key of a row of [`PAGE`], unless it is damaged. One that is may be no text.
+fn whole(row: &Row<'_>) -> rusqlite::Result<Option<StoreKey>> {
+    let (ValueRef::Text(key), ValueRef::Integer(crc)) = (row.get_ref(0)?, row.get_ref(1)?) else { return Ok(None) };
+    let key = std::str::from_utf8(key).ok().filter(|_| i64::from(crc32fast::hash(key)) == crc);
+    Ok(key.and_then(|key| StoreKey::parse(key).ok()))
 }
 
-/// The cursor of a page that ended with this key, damaged or not: its bytes in hexadecimal digits.
-fn cursor(last: &[u8]) -> Cursor {
-    Cursor::new(last.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+/// The cursor of a page that ended with this key: its bytes in hexadecimal digits.
+fn cursor(last: &StoreKey) -> Cursor {
+    Cursor::new(last.as_str().bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// After which key the page of this cursor begins.
@@ -158,11 +172,6 @@ pub(crate) fn after(from: Option<&Cursor>) -> Result<Vec<u8>, StoreError> {
     let key: Option<Vec<u8>> = from.as_str().as_bytes().chunks(2).map(byte).collect();
     key.filter(|key| !key.is_empty())
         .ok_or_else(|| BACKEND.error(StoreErrorKind::Unsupported, "this cursor is not of this store"))
-}
-
-/// At least one.
-fn limit(most: usize) -> i64 {
-    i64::try_from(most.max(1)).unwrap_or(i64::MAX)
 }
 
 /// The record in a row of [`SELECT`], if it is what was written.

@@ -218,8 +218,8 @@ impl TokenStore for SqliteStore {
         let after = row::after(from)?;
         let range = match site {
             // Whatever follows the slash is below what follows it in the alphabet.
-            Some(site) => Range { after: after.max(format!("{site}/").into()), before: format!("{site}0"), most },
-            None => Range { after, before: "~".to_owned(), most },
+            Some(site) => Range { after: after.max(format!("{site}/").into()), before: Some(format!("{site}0")), most },
+            None => Range { after, before: None, most },
         };
         self.ask(&self.0.reads, |deadline, answer| Read { deadline, question: Question::List(range, answer) }).await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::tempdir;
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp, TokenStore};
+use wix_visitor_core::{ClientId, Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored, Timestamp, TokenStore};
 use wix_visitor_sqlite::{SqliteOptions, SqliteStore};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -448,5 +448,58 @@ fn without_a_runtime_there_is_an_error_and_no_panic() {
     match open.as_mut().poll(&mut cx) {
         std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), StoreErrorKind::Misconfigured),
         other => panic!("{other:?}"),
+    }
+}
+
+/// Each bit is flipped where the row is, as a disk does it; to damage a row through SQLite moves it to where its new key belongs.
+#[tokio::test]
+async fn a_bit_flipped_in_a_key_is_counted_and_hides_nobody_else_from_a_listing_or_a_purge() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("v.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    for n in 100..600 {
+        store.compare_exchange(&key(n), None, &record(n.into(), 700), YEAR).await.unwrap();
+    }
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    let site = ClientId::new("site").unwrap();
+    for n in [100, 101, 256, 377, 598, 599] {
+        let name = format!("site/{n}");
+        let at = whole.windows(name.len()).position(|part| part == name.as_bytes()).unwrap();
+        // Before the key there is the type of its column: of eight letters of text, or of eight bytes.
+        assert_eq!(whole[at - 7], 29);
+        for (at, bit) in (0..8).map(|bit| (at, bit)).chain([(at + 7, 0), (at + 7, 7), (at - 7, 0)]) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(&path, bytes).unwrap();
+            let store = SqliteStore::open(&path).await.unwrap();
+            for (site, most) in [(None, 7), (None, 1000), (Some(&site), 100)] {
+                let (mut found, mut unreadable, mut from) = (Vec::new(), 0, None);
+                for _ in 0..=600 {
+                    let page = store.list(site, from.as_ref(), most).await.unwrap();
+                    found.extend(page.keys);
+                    unreadable += page.unreadable;
+                    from = page.next;
+                    if from.is_none() {
+                        break;
+                    }
+                }
+                found.sort();
+                let others: Vec<_> = (100..600).filter(|other| *other != n).map(key).collect();
+                assert!(found == others, "{} of 499, with bit {bit} of byte {at} in pages of {most}", found.len());
+                assert_eq!(unreadable, 1, "bit {bit} of byte {at} in pages of {most}");
+            }
+            let (mut looked_at, mut unreadable, mut from) = (0, 0, None);
+            for _ in 0..=600 {
+                let purged = store.purge(Timestamp::from_millis(0), from.as_ref(), 100).await.unwrap();
+                looked_at += purged.looked_at;
+                unreadable += purged.unreadable;
+                from = purged.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+            assert_eq!((looked_at, unreadable), (500, 1), "bit {bit} of byte {at}");
+        }
     }
 }
