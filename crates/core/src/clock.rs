@@ -111,11 +111,15 @@ impl Default for SystemClock {
 #[async_trait]
 impl Clock for SystemClock {
     fn wall(&self) -> Timestamp {
-        let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+        // Read for every token that is served, so without the 128 bits of a duration's milliseconds.
+        let millis = |since: Duration| {
+            let whole = i64::try_from(since.as_secs()).unwrap_or(i64::MAX).saturating_mul(1000);
+            whole.saturating_add(since.subsec_millis().into())
         };
-        Timestamp(millis)
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => Timestamp(millis(after)),
+            Err(before) => Timestamp(-millis(before.duration())),
+        }
     }
 
     fn monotonic(&self) -> Duration {

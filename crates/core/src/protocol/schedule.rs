@@ -65,7 +65,7 @@ impl Schedule {
     }
 
     fn before(&self, millis: u32) -> Timestamp {
-        self.usable_until - Duration::from_millis(millis.into())
+        Timestamp::from_millis(self.usable_until.as_millis().saturating_sub(millis.into()))
     }
 }
 
