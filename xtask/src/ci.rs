@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    advisories, api, arrows, features, msrv, prove, readme,
+    advisories, api, arrows, features, instructions, msrv, prove, readme,
     run::{cargo, run},
     setup::setup,
     steps::Steps,
@@ -54,6 +54,7 @@ pub(crate) fn ci() -> ExitCode {
     });
     steps.run("model check", || prove::model(true));
     steps.run("simulation", || prove::simulate(&["--quick".into()]));
+    steps.try_to_run("instructions", || instructions::check(&workspace, false));
     steps.run("fleet", || prove::fleet(true));
     steps.run("README's first command", || readme::run_main_command(&workspace.target_directory.join("xtask/readme")));
     steps.finish()

@@ -17,6 +17,7 @@ mod ci;
 mod coverage;
 mod features;
 mod fuzz;
+mod instructions;
 mod leaks;
 mod minimal_versions;
 mod msrv;
@@ -72,6 +73,12 @@ enum Command {
         #[command(subcommand)]
         what: Option<bench::Bench>,
     },
+    /// Count the instructions of what is done most, and compare with benches/instructions/baseline.json.
+    Instructions {
+        /// Write them down there instead.
+        #[arg(long)]
+        bless: bool,
+    },
     /// Compare what each published library offers with docs/api.
     Api {
         /// Write it down there instead.
@@ -124,6 +131,13 @@ fn main() -> ExitCode {
         Command::Mutants { arguments } => mutants::mutants(&arguments),
         Command::Prove(what) => prove::prove(&what),
         Command::Api { bless } => Workspace::load().and_then(|workspace| api::check(&workspace, bless)),
+        Command::Instructions { bless } => {
+            Workspace::load().and_then(|workspace| instructions::check(&workspace, bless)).map(|outcome| {
+                if let steps::Outcome::NotRun(why) = outcome {
+                    println!("NOT RUN: {why}");
+                }
+            })
+        }
         Command::Semver { baseline } => {
             Workspace::load().and_then(|workspace| semver::check(&workspace, baseline.as_deref()))
         }

@@ -126,6 +126,13 @@ pub(crate) fn wrk() -> Result {
     })
 }
 
+/// Makes sure that valgrind is installed.
+pub(crate) fn valgrind() -> Result {
+    from_apt_get("valgrind", "the count of instructions", &["valgrind"], || {
+        version_of(program("valgrind").arg("--version"))
+    })
+}
+
 /// Makes sure that something is there, by its version.
 fn from_apt_get(what: &str, needed_by: &str, packages: &[&str], version: impl Fn() -> Option<String>) -> Result {
     if let Some(version) = version() {
