@@ -2,7 +2,7 @@
 //! docs/guarantees.md.
 
 use std::{
-    fmt::Write as _,
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     path::Path,
@@ -16,7 +16,7 @@ use crate::{
     Result, nightly,
     prove::GUARANTEES,
     run::{program, root, run, shown},
-    section::{note, version_now},
+    section::{note, noted, version_now},
     tools,
     workspace::Workspace,
 };
@@ -40,7 +40,7 @@ pub(crate) struct Fuzz {
     /// 30 seconds for each target, without a report.
     #[arg(long, conflicts_with_all = ["minutes", "runs"])]
     quick: bool,
-    /// Only these, without a report; else all.
+    /// Only these, and of the report their rows; else all.
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 }
@@ -95,10 +95,14 @@ pub(crate) fn fuzz(what: &Fuzz) -> Result {
         let fuzzed = fuzz_one(target, &folder, &what.most())?;
         done.push((target.as_str(), fuzzed));
     }
-    let table = table(&done);
-    println!("\n{table}");
-    if what.targets.is_empty() && !what.quick {
-        note(GUARANTEES, "fuzz", &format!("{version} · for each {}\n\n{table}", what.in_words()))?;
+    let new: BTreeMap<_, _> =
+        done.iter().map(|(target, fuzzed)| ((*target).to_owned(), fuzzed.row(target, &version, what))).collect();
+    println!("\n{}", table(&new));
+    if !what.quick {
+        let mut rows = rows_of(&noted(GUARANTEES, "fuzz")?);
+        rows.retain(|target, _| all.contains(target));
+        rows.extend(new);
+        note(GUARANTEES, "fuzz", &table(&rows))?;
     }
     let found: Vec<_> = done.iter().filter(|(_, fuzzed)| fuzzed.found).map(|(target, _)| *target).collect();
     if found.is_empty() {
@@ -172,6 +176,14 @@ fn follow(mut from: impl BufRead, mut log: impl Write, mut screen: impl Write) -
 }
 
 impl Fuzzed {
+    fn row(&self, target: &str, version: &str, what: &Fuzz) -> String {
+        let Self { runs, seconds, edges, features, inputs, found } = self;
+        // libFuzzer ends at the first.
+        let found = u8::from(*found);
+        let most = what.in_words();
+        format!("| {target} | {version} | {most} | {runs} | {seconds} | {edges} | {features} | {inputs} | {found} |")
+    }
+
     /// Hears a line such as `#4096 pulse  cov: 936 ft: 3000 corp: 500/40Kb lim: 4096 exec/s: 2048 rss: 80Mb`; `false` for others.
     fn hear(&mut self, line: &str) -> bool {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -186,18 +198,17 @@ impl Fuzzed {
     }
 }
 
-fn table(done: &[(&str, Fuzzed)]) -> String {
-    let mut table = String::from(
-        "| target | runs | seconds | edges | features | inputs kept | findings |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
-    );
-    for (target, Fuzzed { runs, seconds, edges, features, inputs, found }) in done {
-        // libFuzzer ends at the first.
-        let found = u8::from(*found);
-        // Writing to a string cannot fail.
-        let _ = writeln!(table, "| {target} | {runs} | {seconds} | {edges} | {features} | {inputs} | {found} |");
-    }
-    table
+const HEAD: &str = "| target | of | at most | runs | seconds | edges | features | inputs kept | findings |\n\
+                    | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+
+fn table(rows: &BTreeMap<String, String>) -> String {
+    rows.values().fold(HEAD.to_owned(), |table, row| table + row + "\n")
+}
+
+/// The rows of a table of ours, by target.
+fn rows_of(table: &str) -> BTreeMap<String, String> {
+    let row = |line: &str| Some((line.strip_prefix("| ")?.split(" |").next()?.to_owned(), line.to_owned()));
+    table.lines().filter(|line| !HEAD.contains(line)).filter_map(row).collect()
 }
 
 #[cfg(test)]
@@ -225,8 +236,11 @@ mod tests {
 
     #[test]
     fn a_finding_is_in_the_table() {
-        let table = table(&[("cookie", Fuzzed { runs: 7, found: true, ..Fuzzed::default() })]);
-        assert!(table.ends_with("| cookie | 7 | 0 | 0 | 0 | 0 | 1 |\n"), "{table}");
+        let what = Fuzz { minutes: Some(2), runs: None, quick: false, targets: Vec::new() };
+        let row = Fuzzed { runs: 7, found: true, ..Fuzzed::default() }.row("cookie", "today", &what);
+        assert_eq!(row, "| cookie | today | 2 minutes | 7 | 0 | 0 | 0 | 0 | 1 |");
+        let rows = BTreeMap::from([("cookie".to_owned(), row), ("a".to_owned(), "| a | b |".to_owned())]);
+        assert_eq!(rows_of(&table(&rows)), rows, "the rows of targets that were not run stay");
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub(crate) fn note(document: &str, name: &str, text: &str) -> Result {
     write_section(&root().join(document), name, text)
 }
 
+/// What stands between the marks of this name.
+pub(crate) fn noted(document: &str, name: &str) -> Result<String> {
+    let text = fs::read_to_string(root().join(document))?;
+    let (_, rest) = text.split_once(&format!("<!-- {name}:begin -->")).ok_or("a document without its marks")?;
+    Ok(rest.split_once(&format!("<!-- {name}:end -->")).ok_or("a document without its marks")?.0.to_owned())
+}
+
 /// Puts a text between the marks of this name.
 fn write_section(file: &Path, name: &str, text: &str) -> Result {
     let old = fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;

@@ -29,8 +29,8 @@ pub(crate) fn quote(text: &str, secrets: &[&str]) -> String {
         }
     }
     // A secret with blanks in it, or one that the server spread over words, shows only in the whole; and it may be what we made of the
-    // blanks that shows it.
-    if secrets.show_in(&out) {
+    // blanks that shows it, or the blanks between which it will stand.
+    if secrets.show_in(&format!(" {out} ")) {
         return REDACTED.to_owned();
     }
     match out.char_indices().nth(MAX_CHARS) {
@@ -141,6 +141,7 @@ mod tests {
         for text in ["the word pass word 1 is wrong", "the word pass  word\n1 is wrong"] {
             assert_eq!(quote(text, &["pass word 1"]), REDACTED, "{text:?}");
         }
+        assert_eq!(quote("gate 42too", &["key of the gate 42"]), REDACTED, "behind a blank");
         assert_eq!(quote("a  b  c  d  e", &["a b c d e"]), REDACTED, "no piece of it was there before");
     }
 
