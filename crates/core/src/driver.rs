@@ -65,8 +65,6 @@ pub(crate) struct Driver {
     pub(crate) keys: SiteKeys,
     /// Whom the empty visitor key names: a session without an id is not one visitor, it is everybody.
     pub(crate) nobody: KeyHash,
-    /// Milliseconds after which a snapshot in use is looked up.
-    pub(crate) look_after: u64,
     pub(crate) events: broadcast::Sender<Event>,
     /// Flights, savers and intents under way: of a visitor one flight and one saver at once, and an intent for each call that waits.
     pub(crate) tasks: Tasks,
@@ -96,7 +94,6 @@ impl Driver {
         Self {
             nobody: keys.hash(""),
             keys,
-            look_after: u64::try_from(setup.policy.look_after.as_millis()).unwrap_or(u64::MAX),
             meters: Meters::new(&setup.client_id),
             unsaved: Unsaved::new(&setup.client_id),
             checkup: Checkup::default(),

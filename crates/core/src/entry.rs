@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,53 +29,67 @@ use crate::store::Etag;
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) header: Option<HeaderValue>,
-    pub(crate) schedule: Schedule,
     /// All of the record; but where there is a header, the access token is in that alone.
     packed: Packed,
-    /// When it was last compared with the store, or found to need no comparison: on the wall clock.
-    looked: AtomicU32,
-    /// No renewal starts by itself before this moment of the monotonic clock.
+    /// When it was last compared with the store, or found to need no comparison; and for how long from then on nothing is to be done
+    /// but to serve. In ticks of the wall clock, the first in the upper half.
+    calm: AtomicU64,
+    /// No renewal starts by itself before this moment, in ticks of the monotonic clock.
     quiet_until: AtomicU32,
 }
 
-/// Moments in tenths of a second. They come around every 13 years, which are longer than any of these is compared over.
-fn tenths(millis: i64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they come around")]
-    let tenths = millis.div_euclid(100) as u32;
-    tenths
+/// How many bits of milliseconds a tick has: 128 of them. Ticks come around every 17 years, which are longer than any of these is
+/// compared over.
+const TICK: u32 = 7;
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they come around")]
+fn tick(moment: Timestamp) -> u32 {
+    (moment.as_millis() >> TICK) as u32
 }
 
 impl Snapshot {
     fn new(held: &Held, policy: &Policy, spread: u64) -> Self {
-        let chain = held.record.chain();
-        let header = chain.and_then(|chain| owned_header(&chain.tokens.access.as_ref()?.value));
-        let schedule = match (chain, &header) {
+        let token = held.record.chain().and_then(|chain| chain.tokens.access.as_ref());
+        let header = token.and_then(|token| owned_header(&token.value));
+        let packed = Packed::new(held, header.is_some());
+        let snapshot = Self { header, packed, calm: AtomicU64::default(), quiet_until: AtomicU32::default() };
+        snapshot.needs_no_look(held.seen.wall, &snapshot.schedule(policy, spread), policy.look_after);
+        snapshot
+    }
+
+    /// When its token is due, and until when it is usable.
+    pub(crate) fn schedule(&self, policy: &Policy, spread: u64) -> Schedule {
+        let held = self.held();
+        let schedule = match (held.record.chain(), &self.header) {
             (Some(chain), Some(_)) => Schedule::of(chain, policy, spread),
             _ => Schedule::NONE,
         };
         // What is not in the store yet wants a flight, whatever its age.
-        let schedule = if held.etag.is_some() { schedule } else { schedule.due_now() };
-        let looked = AtomicU32::new(tenths(held.seen.wall.as_millis()));
-        Self {
-            packed: Packed::new(held, header.is_some()),
-            header,
-            schedule,
-            looked,
-            quiet_until: AtomicU32::default(),
-        }
+        if held.etag.is_some() { schedule } else { schedule.due_now() }
+    }
+
+    /// Whether nothing is to be done now but to serve its token. A moment before is answered with `false`, too.
+    pub(crate) fn is_calm(&self, now: Timestamp) -> bool {
+        let calm = self.calm.load(Ordering::Relaxed);
+        tick(now).wrapping_sub((calm >> 32) as u32) < calm as u32
+    }
+
+    /// It was compared with the store just now, or need not be.
+    pub(crate) fn needs_no_look(&self, now: Timestamp, schedule: &Schedule, look_after: Duration) {
+        let ends = schedule.attended_at(now).as_millis() >> TICK;
+        let serves = u32::try_from(ends.saturating_sub(now.as_millis() >> TICK).max(0)).unwrap_or(u32::MAX);
+        let looks = u32::try_from(look_after.as_millis() >> TICK).unwrap_or(u32::MAX).saturating_add(1);
+        self.calm.store(u64::from(tick(now)) << 32 | u64::from(serves.min(looks)), Ordering::Relaxed);
+    }
+
+    /// Whether it was not compared with the store for so long; also if the clock has been set back since.
+    pub(crate) fn wants_a_look(&self, now: Timestamp, look_after: Duration) -> bool {
+        let looked = (self.calm.load(Ordering::Relaxed) >> 32) as u32;
+        u128::from(tick(now).wrapping_sub(looked)) > look_after.as_millis() >> TICK
     }
 
     pub(crate) fn held(&self) -> Held {
         self.packed.unpack(self.header.as_ref())
-    }
-
-    /// How many milliseconds ago that was, to a tenth of a second; for years, if the clock has been set back since.
-    pub(crate) fn unlooked(&self, now: Timestamp) -> u64 {
-        u64::from(tenths(now.as_millis()).wrapping_sub(self.looked.load(Ordering::Relaxed))) * 100
-    }
-
-    pub(crate) fn needs_no_look(&self, now: Timestamp) {
-        self.looked.store(tenths(now.as_millis()), Ordering::Relaxed);
     }
 
     /// When what it holds was got, if it is not in the store yet.
@@ -223,12 +237,12 @@ impl Shared {
 
     pub(crate) fn is_quiet(&self, now: Duration) -> bool {
         let until = self.snapshot().as_ref().map_or(0, |snapshot| snapshot.quiet_until.load(Ordering::Relaxed));
-        now.as_millis() < u128::from(until) * 100
+        now.as_millis() < u128::from(until) << TICK
     }
 
     pub(crate) fn keep_quiet_until(&self, moment: Duration) {
         if let Some(snapshot) = &*self.snapshot() {
-            let until = u32::try_from(moment.as_millis().div_ceil(100)).unwrap_or(u32::MAX);
+            let until = u32::try_from(moment.as_millis().div_ceil(1 << TICK)).unwrap_or(u32::MAX);
             snapshot.quiet_until.store(until, Ordering::Relaxed);
         }
     }
@@ -377,15 +391,37 @@ mod tests {
     }
 
     #[test]
-    fn a_look_is_due_after_its_time_and_after_the_clock_was_set_back() {
+    fn there_is_nothing_to_do_but_to_serve_until_a_look_is_due_or_the_token_and_after_the_clock_was_set_back() {
         let entry = entry();
-        entry.impose(&of_epoch(2, 1), &Policy::default());
+        // It ends after four hours.
+        let policy = Policy { jitter: Duration::ZERO, ..Policy::default() };
+        entry.impose(&of_epoch(2, 1), &policy);
         let snapshot = entry.snapshot();
         let snapshot = snapshot.as_ref().unwrap();
-        snapshot.needs_no_look(Timestamp::from_millis(1_000));
-        assert_eq!(snapshot.unlooked(Timestamp::from_millis(1_050)), 0);
-        assert_eq!(snapshot.unlooked(Timestamp::from_millis(6_000)), 5_000);
-        assert!(snapshot.unlooked(Timestamp::from_millis(0)) > 1_000_000_000);
-        assert!(snapshot.unlooked(Timestamp::from_millis(-5_000)) > 1_000_000_000);
+        let schedule = snapshot.schedule(&policy, entry.spread());
+        let at = Timestamp::from_millis;
+        let after = policy.look_after;
+        let millis = i64::try_from(after.as_millis()).unwrap();
+        snapshot.needs_no_look(at(128_000), &schedule, after);
+        assert!(snapshot.is_calm(at(128_000)) && !snapshot.wants_a_look(at(128_000), after));
+        assert!(snapshot.is_calm(at(127_999 + millis)) && !snapshot.wants_a_look(at(127_999 + millis), after));
+        assert!(!snapshot.is_calm(at(128_256 + millis)) && snapshot.wants_a_look(at(128_256 + millis), after));
+        assert!(!snapshot.is_calm(at(127_000)) && snapshot.wants_a_look(at(127_000), after));
+        let due = schedule.due_at().as_millis();
+        snapshot.needs_no_look(at(due - 1_000), &schedule, after);
+        assert!(snapshot.is_calm(at(due - 500)) && !snapshot.is_calm(at(due)));
+        assert!(!snapshot.wants_a_look(at(due), after), "a renewal is due, and no look");
+        snapshot.needs_no_look(at(due), &schedule, after);
+        assert!(!snapshot.is_calm(at(due)) && !snapshot.is_calm(at(due + 1)));
+        snapshot.needs_no_look(at(-10_000_000), &schedule, after);
+        assert!(!snapshot.is_calm(at(-10_000_000)), "its end lies further off than it lives");
+    }
+
+    #[test]
+    fn what_is_not_in_the_store_is_never_left_in_peace() {
+        let entry = entry();
+        entry.impose(&Held { etag: None, ..of_epoch(2, 1) }, &Policy::default());
+        let snapshot = entry.snapshot();
+        assert!(!snapshot.as_ref().unwrap().is_calm(Timestamp::default()));
     }
 }

@@ -332,30 +332,33 @@ impl Visitor {
     fn present(&self, goal: &Goal) -> Option<HeaderValue> {
         let snapshot = self.entry.snapshot();
         let snapshot = snapshot.as_ref()?;
-        let now = self.driver.clock.wall();
-        if !snapshot.schedule.is_usable(now) {
-            return None;
-        }
         let header = snapshot.header.as_ref()?;
         if goal.rejects(header) {
             return None;
         }
-        if snapshot.schedule.is_due(now) {
-            self.renew_meanwhile();
-        }
-        if snapshot.unlooked(now) > self.driver.look_after {
-            self.look_meanwhile(snapshot, now);
-        }
-        Some(header.clone())
+        let now = self.driver.clock.wall();
+        (snapshot.is_calm(now) || self.attend(snapshot, now)).then(|| header.clone())
     }
 
-    /// Sees whether another instance signed this visitor in or out, where nobody would have told.
+    /// There may be more to do than to serve a token; whether it is usable.
     #[cold]
-    fn look_meanwhile(&self, snapshot: &Snapshot, now: Timestamp) {
-        snapshot.needs_no_look(now);
-        if !self.driver.elsewhere.covers(snapshot.held().seen.monotonic) {
-            self.driver.look(&self.entry);
+    fn attend(&self, snapshot: &Snapshot, now: Timestamp) -> bool {
+        let policy = &*self.driver.policy;
+        let schedule = snapshot.schedule(policy, self.entry.spread());
+        if !schedule.is_usable(now) {
+            return false;
         }
+        if schedule.is_due(now) {
+            self.renew_meanwhile();
+        }
+        if snapshot.wants_a_look(now, policy.look_after) {
+            snapshot.needs_no_look(now, &schedule, policy.look_after);
+            // Whether another instance signed this visitor in or out, where nobody would have told.
+            if !self.driver.elsewhere.covers(snapshot.held().seen.monotonic) {
+                self.driver.look(&self.entry);
+            }
+        }
+        true
     }
 
     #[cold]

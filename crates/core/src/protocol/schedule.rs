@@ -58,6 +58,11 @@ impl Schedule {
         if self.due_before == ALWAYS { Timestamp::from_millis(i64::MIN) } else { self.before(self.due_before) }
     }
 
+    /// Until when there is nothing to do but to send the token: that very moment, if there is something already.
+    pub fn attended_at(&self, now: Timestamp) -> Timestamp {
+        if self.is_due(now) || !self.is_usable(now) { now } else { self.due_at().min(self.usable_until) }
+    }
+
     /// The same token, due at once.
     #[must_use]
     pub fn due_now(self) -> Self {
@@ -96,6 +101,19 @@ mod tests {
         let at = Timestamp::from_secs;
         assert!(schedule.is_usable(at(14_339)) && !schedule.is_usable(at(14_340)));
         assert!(!schedule.is_due(at(12_599)) && schedule.is_due(at(12_600)));
+    }
+
+    #[test]
+    fn there_is_nothing_to_do_until_it_is_due_and_always_something_then() {
+        let chain = chain(1, 0, secs(14_400), secs(14_400));
+        let schedule = Schedule::of(&chain, &Policy { jitter: Duration::ZERO, ..Policy::default() }, 9);
+        let at = Timestamp::from_secs;
+        assert_eq!(schedule.attended_at(at(0)), at(12_600));
+        for something in [-301, 12_600, 14_340, 20_000] {
+            assert_eq!(schedule.attended_at(at(something)), at(something));
+        }
+        assert_eq!(schedule.due_now().attended_at(at(0)), at(0));
+        assert_eq!(Schedule::NONE.attended_at(at(7)), at(7));
     }
 
     #[test]
