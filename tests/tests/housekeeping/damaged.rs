@@ -14,7 +14,7 @@ use wix_visitor_sqlite::SqliteStore;
 use wix_visitor_testkit::Rotation;
 use wix_visitor_testkit::ledger::note_secret;
 use wix_visitor_tests::instance::Instance;
-use wix_visitor_tests::sealing::RING;
+use wix_visitor_tests::sealing::{RING, is_the_suites_own};
 
 /// A store whose files can be damaged.
 struct Place {
@@ -74,6 +74,7 @@ async fn a_record_whose_key_cannot_be_read_is_counted_and_holds_up_nobody() {
     note_secret(new.to_text().expose());
     for place in Place::both().await {
         let store = Arc::clone(&place.store);
+        is_the_suites_own();
         let instance = Instance::new(Rotation::Same).another_on(SealedStore::new(Arc::clone(&store), old.clone()));
         for n in 0..4 {
             instance.visitors.visitor(format!("visitor {n}")).authorization().await.unwrap();

@@ -8,7 +8,7 @@ use wix_visitor_core::{KeyRing, PlainRecords, Policy, Role, SealedStore, StoreEr
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::{FaultyStore, Rotation, StoreFault, StoreOperation};
 use wix_visitor_tests::instance::Instance;
-use wix_visitor_tests::sealing::{RING, sealed};
+use wix_visitor_tests::sealing::{RING, is_the_suites_own, sealed};
 
 use crate::only_key;
 
@@ -22,6 +22,7 @@ struct Move {
 
 impl Move {
     fn new(rotation: Rotation) -> Self {
+        is_the_suites_own();
         let (from, to) = (MemoryStore::new(), MemoryStore::new());
         let before = Instance::with_store(SealedStore::new(from.clone(), ring()), rotation, Policy::default());
         let after = before.another_on(to.clone());

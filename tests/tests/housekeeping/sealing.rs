@@ -11,6 +11,7 @@ use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::Rotation;
 use wix_visitor_testkit::ledger::note_secret;
 use wix_visitor_tests::instance::{Instance, hours};
+use wix_visitor_tests::sealing::is_the_suites_own;
 
 use crate::only_key;
 
@@ -33,6 +34,7 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Self {
+        is_the_suites_own();
         let store = MemoryStore::new();
         let first = Instance::with_store(store.clone(), Rotation::Strict, Policy::default());
         Self { store, first }
@@ -183,6 +185,7 @@ async fn sealing_begins_and_its_key_changes_under_a_rolling_deployment_without_a
 async fn every_record_is_sealed_anew_by_the_primary_key_while_instances_write() {
     let (store, old, new) = (MemoryStore::new(), key(), key());
     let sealed = |ring: KeyRing| SealedStore::new(store.clone(), ring);
+    is_the_suites_own();
     let first = Instance::with_store(sealed(ring(&[&old])), Rotation::Strict, Policy::default());
     let mut identities = Vec::new();
     for n in 0..50 {
