@@ -29,8 +29,7 @@ impl Answers {
 
 impl Endpoint {
     pub(crate) fn start() -> Result<Self> {
-        let mut child =
-            Command::new(sibling("endpoint")?).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = Command::new(sibling("endpoint")?).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or("the endpoint has no stdout")?;
         let mut port = String::new();
         BufReader::new(stdout).read_line(&mut port)?;

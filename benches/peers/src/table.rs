@@ -23,7 +23,8 @@ pub(crate) fn table(rows: &[Told]) -> String {
             if row.ours.is_nan() { "not measured".into() } else { short(row.ours) },
             row.peer.map_or("–".into(), short),
             row.limit.map_or("–".into(), short),
-            ratio(row.vs_peer, row.spread_peer) + &row.vs_foreign.map_or(String::new(), |times| format!("; SDK {times:.2}")),
+            ratio(row.vs_peer, row.spread_peer)
+                + &row.vs_foreign.map_or(String::new(), |times| format!("; SDK {times:.2}")),
             ratio(row.vs_limit, row.spread_limit),
             if row.goal.is_empty() { "reported" } else { &row.goal },
             match row.met {

@@ -29,7 +29,8 @@ type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result:
 type Counts = Arc<Mutex<HashMap<String, u64>>>;
 
 /// What a device waits for: nobody has to do anything.
-const DEVICE: &str = r#"{"device_code":"0","user_code":"0","verification_uri":"http://127.0.0.1","expires_in":60,"interval":0}"#;
+const DEVICE: &str =
+    r#"{"device_code":"0","user_code":"0","verification_uri":"http://127.0.0.1","expires_in":60,"interval":0}"#;
 
 #[tokio::main]
 async fn main() -> Result {
@@ -84,11 +85,14 @@ async fn answer(counts: &Counts, request: Request<Incoming>) -> Result<Response<
         return Ok(reply(200, if device { DEVICE.to_owned() } else { token(1) }));
     }
     sleep(Duration::from_millis(milliseconds)).await;
-    Ok(reply(status, match status {
-        200 if device => DEVICE.to_owned(),
-        200 => token(FOUR_HOURS),
-        _ => FAILURE.to_owned(),
-    }))
+    Ok(reply(
+        status,
+        match status {
+            200 if device => DEVICE.to_owned(),
+            200 => token(FOUR_HOURS),
+            _ => FAILURE.to_owned(),
+        },
+    ))
 }
 
 const FOUR_HOURS: u64 = 4 * 3600;

@@ -21,7 +21,8 @@ impl Peer for Azure {
 
     async fn new(url: &str) -> Result<Self> {
         let here = Here { client: new_http_client(None), url: format!("{url}/token").parse()? };
-        let client_options = ClientOptions { transport: Some(Transport::new(Arc::new(here))), ..ClientOptions::default() };
+        let client_options =
+            ClientOptions { transport: Some(Transport::new(Arc::new(here))), ..ClientOptions::default() };
         let options = ClientSecretCredentialOptions { client_options };
         let secret = Secret::new("secret");
         Ok(Self(ClientSecretCredential::new("tenant", "id".into(), secret, Some(options))?))

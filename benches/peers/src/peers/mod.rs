@@ -9,9 +9,7 @@ mod yup;
 
 use std::future::Future;
 
-pub(crate) use self::{
-    aws::Aws, azure::Azure, gcp_auth::GcpAuth, google::Google, wix_sdk::WixSdk, yup::Yup,
-};
+pub(crate) use self::{aws::Aws, azure::Azure, gcp_auth::GcpAuth, google::Google, wix_sdk::WixSdk, yup::Yup};
 use crate::Result;
 
 /// A library that keeps a token and renews it.

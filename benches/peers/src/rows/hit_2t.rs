@@ -1,11 +1,6 @@
 //! `hit-2t`: a valid token of one visitor through its handle, from two threads at once.
 
-use std::{
-    cell::RefCell,
-    hint::black_box,
-    sync::Barrier,
-    thread,
-};
+use std::{cell::RefCell, hint::black_box, sync::Barrier, thread};
 
 use tokio::runtime::Runtime;
 

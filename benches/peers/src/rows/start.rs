@@ -41,7 +41,9 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     };
     let sqlite = || {
         let mut command = Command::new("sqlite3");
-        command.arg(&database).arg("SELECT etag, bytes, keep_until, crc FROM records WHERE key = (SELECT key FROM records)");
+        command
+            .arg(&database)
+            .arg("SELECT etag, bytes, keep_until, crc FROM records WHERE key = (SELECT key FROM records)");
         command
     };
     // The first one makes the visitor.
@@ -50,10 +52,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         return Err("sqlite3 does not see the token".into());
     }
     let times = if rounds.quick { 20 } else { 50 };
-    let sides = vec![
-        Side::ours(|| milliseconds(times, ours)),
-        Side::peer("sqlite3", || milliseconds(times, sqlite)),
-    ];
+    let sides = vec![Side::ours(|| milliseconds(times, ours)), Side::peer("sqlite3", || milliseconds(times, sqlite))];
     Ok(rounds.alternate(sides)?.into())
 }
 
