@@ -13,8 +13,10 @@ pub(crate) struct Row {
     pub(crate) work: &'static str,
     pub(crate) unit: Unit,
     pub(crate) goals: Vec<Goal>,
-    pub(crate) run: Box<dyn Fn(&Rounds) -> Result<Outcome>>,
+    pub(crate) run: Run,
 }
+
+pub(crate) type Run = Box<dyn Fn(&Rounds) -> Result<Outcome>>;
 
 /// In what a row is measured, and with it whether less or more is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
