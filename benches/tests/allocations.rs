@@ -12,7 +12,7 @@ static ALLOCATOR: Allocator<std::alloc::System> = Allocator::system();
 const CALLS: usize = 10_000;
 
 /// How often this thread allocates while `work` runs.
-#[expect(clippy::print_stdout, reason = "`cargo xtask bench` reads it there")]
+#[expect(clippy::print_stdout, reason = "`cargo xtask bench ratios` reads it there")]
 fn allocations(name: &str, work: impl FnOnce()) -> u64 {
     let session = Session::new();
     {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a token costs, as ratios within one run, held against their limits.
+//! `cargo xtask bench ratios`, `growth`, `crowd` and `waiters`: what a token costs, as ratios within one run, held against their limits.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -43,6 +43,8 @@ struct Row {
 /// What is measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    /// What a hit and a look-up by key cost, to the least that they could.
+    Ratios,
     /// How long a load takes among more and more visitors, up to a million. Takes 5 GB of the temporary directory, and a while.
     Growth {
         /// Up to so many: 1,000, or ten times that, and so on.
@@ -59,19 +61,19 @@ pub(crate) enum Bench {
     Waiters,
 }
 
-/// Measures what was named, or else what a token costs; notes it in `docs/benchmarks.md`, and fails if a limit is exceeded.
-pub(crate) fn bench(what: Option<&Bench>) -> Result {
+/// Measures it; notes it in `docs/benchmarks.md`, and fails if a limit is exceeded.
+pub(crate) fn bench(what: &Bench) -> Result {
     match what {
-        Some(Bench::Growth { most }) => {
+        Bench::Ratios => ratios(),
+        Bench::Growth { most } => {
             setup::redis()?;
             tabled("growth", "wix-visitor-benches", &[], &[&most.to_string()])
         }
-        Some(Bench::Crowd { visitors }) => tabled("crowd", "wix-visitor-benches", &[], &[&visitors.to_string()]),
-        Some(Bench::Waiters) => {
+        Bench::Crowd { visitors } => tabled("crowd", "wix-visitor-benches", &[], &[&visitors.to_string()]),
+        Bench::Waiters => {
             setup::redis()?;
             tabled("waiters", "wix-visitor-tests", &["--features=redis"], &[])
         }
-        None => ratios(),
     }
 }
 
@@ -168,9 +170,13 @@ fn table(rows: &[Row]) -> String {
 
 /// Writes down a table, with what it was measured of, and on.
 fn report(name: &str, version: &str, table: &str) -> Result {
+    note(BENCHMARKS, name, &format!("{version} · {}\n\n{table}", machine()))
+}
+
+/// Its processor, as the system names it.
+pub(crate) fn machine() -> String {
     let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| processor(&text));
-    let processor = processor.as_deref().unwrap_or("processor unknown");
-    note(BENCHMARKS, name, &format!("{version} · {processor}\n\n{table}"))
+    processor.unwrap_or_else(|| "processor unknown".to_owned())
 }
 
 fn processor(cpuinfo: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The project's own commands: `cargo xtask <command>`.
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
-//! must pass, `bench` holds what a token costs against its limits, `fuzz` what reads untrusted input against what a fuzzer makes up, and
+//! must pass, `bench` holds what it costs against its goals, `fuzz` what reads untrusted input against what a fuzzer makes up, and
 //! `prove` the protocol against every interleaving of a small fleet and against very large ones, and the stores against `kill -9`.
 //! `coverage` and `mutants` hold the unit tests of core's decisions against those. `api`, `semver`, `minimal-versions` and `sbom` are parts
 //! of `release`, which checks that all is ready to be published.
@@ -23,6 +23,7 @@ mod minimal_versions;
 mod msrv;
 mod mutants;
 mod nightly;
+mod peers;
 mod prove;
 mod readme;
 mod recorded;
@@ -67,8 +68,12 @@ enum Command {
     },
     /// Run all that a change must pass, the tests among it.
     Ci,
-    /// Measure what a token costs, check the ratios against their limits, and note them in docs/benchmarks.md.
+    /// Measure ours, what users would pick instead, and the limit of the part below, in turns; hold the ratios against their goals,
+    /// and note them in docs/performance.md.
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
+        #[command(flatten)]
+        peers: peers::Peers,
         /// Another thing to measure.
         #[command(subcommand)]
         what: Option<bench::Bench>,
@@ -125,7 +130,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Setup => setup::setup(),
         Command::Test { sealed } => test::test(sealed),
-        Command::Bench { what } => bench::bench(what.as_ref()),
+        Command::Bench { what: Some(what), .. } => bench::bench(&what),
+        Command::Bench { what: None, peers } => peers::peers(&peers),
         Command::Fuzz(what) => fuzz::fuzz(&what),
         Command::Coverage { check } => coverage::coverage(check),
         Command::Mutants { arguments } => mutants::mutants(&arguments),

@@ -80,6 +80,7 @@ mod tests {
             ("docs/guarantees.md", "mutants"),
             ("docs/benchmarks.md", "ratios"),
             ("docs/benchmarks.md", "growth"),
+            ("docs/performance.md", "table"),
         ] {
             let text = fs::read_to_string(root().join(document)).unwrap();
             assert!(text.contains(&format!("<!-- {name}:begin -->")) && text.contains(&format!("<!-- {name}:end -->")));

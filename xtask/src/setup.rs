@@ -18,12 +18,23 @@ pub(crate) fn setup() -> Result {
 
 /// What the test suites need.
 pub(crate) fn suites() -> Result {
-    tools::node()?;
-    javascript_sdk(&root().join("tests/sdk"))?;
+    sdk()?;
     redis()?;
     servers::others()?;
     tools::chromium()?;
     tools::wrk()
+}
+
+/// What the comparison with peers needs.
+pub(crate) fn peers() -> Result {
+    sdk()?;
+    redis()?;
+    tools::sqlite3()
+}
+
+fn sdk() -> Result {
+    tools::node()?;
+    javascript_sdk(&root().join("tests/sdk"))
 }
 
 /// What the proof of the shop under load needs.

@@ -133,6 +133,13 @@ pub(crate) fn valgrind() -> Result {
     })
 }
 
+/// Makes sure that SQLite's own command is installed.
+pub(crate) fn sqlite3() -> Result {
+    from_apt_get("sqlite3", "the benchmark", &["sqlite3"], || {
+        number_in(&first_line(program("sqlite3").arg("--version"))?)
+    })
+}
+
 /// Makes sure that something is there, by its version.
 fn from_apt_get(what: &str, needed_by: &str, packages: &[&str], version: impl Fn() -> Option<String>) -> Result {
     if let Some(version) = version() {

@@ -1,5 +1,11 @@
 //! What wix-visitor costs, beside what users would pick instead and beside the limit of the part below: one table.
 
+mod endpoint;
+mod files;
+mod keys;
+mod manifests;
+mod peers;
+mod program;
 mod rounds;
 mod row;
 mod rows;
@@ -41,6 +47,7 @@ fn main() -> ExitCode {
 
 /// `true` if all goals are met.
 fn measure(arguments: &Arguments) -> Result<bool> {
+    files::as_many_as_allowed()?;
     let all = rows::all();
     if let Some(unknown) = arguments.rows.iter().find(|id| all.iter().all(|row| row.id != **id)) {
         let known: Vec<_> = all.iter().map(|row| row.id).collect();

@@ -32,33 +32,61 @@ impl Rounds {
         Ok(measured)
     }
 
-    /// Nanoseconds of one call, repeated in batches for the time of a round.
+    /// Nanoseconds of one call. It is repeated in batches for the time of a round, and the middle batch counts: not one in which the
+    /// machine did something else.
     pub(crate) fn nanoseconds(&self, mut call: impl FnMut()) -> f64 {
-        let (start, mut calls) = (Instant::now(), 0_u64);
-        while start.elapsed() < self.time {
+        let mut batches = Batches::new(self.time);
+        while batches.go_on() {
             for _ in 0..BATCH {
                 call();
             }
-            calls += u64::from(BATCH);
         }
-        start.elapsed().as_nanos() as f64 / calls as f64
+        batches.nanoseconds()
     }
 
     /// The same of a call that is awaited, all within one task.
     pub(crate) async fn nanoseconds_async(&self, mut call: impl AsyncFnMut()) -> f64 {
-        let (start, mut calls) = (Instant::now(), 0_u64);
-        while start.elapsed() < self.time {
+        let mut batches = Batches::new(self.time);
+        while batches.go_on() {
             for _ in 0..BATCH {
                 call().await;
             }
-            calls += u64::from(BATCH);
         }
-        start.elapsed().as_nanos() as f64 / calls as f64
+        batches.nanoseconds()
     }
 }
 
 /// The clock is read once for so many calls.
 const BATCH: u32 = 256;
+
+/// The times of all batches of a round.
+struct Batches {
+    end: Instant,
+    last: Instant,
+    nanoseconds: Vec<f64>,
+}
+
+impl Batches {
+    fn new(time: Duration) -> Self {
+        let now = Instant::now();
+        // Room for more than there will be, or the vector's growth would be measured.
+        Self { end: now + time, last: now, nanoseconds: Vec::with_capacity(1 << 20) }
+    }
+
+    /// Whether there is time for another one. The first call begins the first.
+    fn go_on(&mut self) -> bool {
+        let now = Instant::now();
+        self.nanoseconds.push((now - self.last).as_nanos() as f64);
+        self.last = now;
+        now < self.end
+    }
+
+    fn nanoseconds(mut self) -> f64 {
+        // Before the first batch.
+        self.nanoseconds.swap_remove(0);
+        middle(self.nanoseconds) / f64::from(BATCH)
+    }
+}
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

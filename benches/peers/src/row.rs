@@ -13,18 +13,22 @@ pub(crate) struct Row {
     pub(crate) work: &'static str,
     pub(crate) unit: Unit,
     pub(crate) goals: Vec<Goal>,
-    pub(crate) run: Box<dyn Fn(&Rounds) -> Result<Outcome>>,
+    pub(crate) run: Run,
 }
+
+pub(crate) type Run = Box<dyn Fn(&Rounds) -> Result<Outcome>>;
 
 /// In what a row is measured, and with it whether less or more is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Nanoseconds,
     Milliseconds,
+    Seconds,
     PerSecond,
     Bytes,
     Count,
     /// The last to the first of a series.
+    #[allow(dead_code, reason = "of a row about stores")]
     Times,
 }
 
@@ -33,6 +37,7 @@ impl Unit {
         match self {
             Self::Nanoseconds => "ns",
             Self::Milliseconds => "ms",
+            Self::Seconds => "s",
             Self::PerSecond => "/s",
             Self::Bytes => "bytes",
             Self::Count => "count",
@@ -54,8 +59,6 @@ pub(crate) enum Of {
     Foreign,
     /// Ours, to the limit.
     Limit,
-    /// Ours, in the row's unit.
-    Ours,
     /// Ours beyond the limit, in the row's unit.
     BeyondLimit,
     /// Something that was counted beside it.
@@ -85,7 +88,6 @@ impl Goal {
             Of::Foreign => format!("{sign} {bound} × SDK"),
             Of::Limit => format!("{sign} {bound} × limit"),
             Of::BeyondLimit => format!("{sign} limit + {bound}"),
-            Of::Ours => format!("{sign} {bound}"),
             Of::Counted(what) => format!("{sign} {bound} {what}"),
         }
     }
@@ -127,6 +129,7 @@ impl From<Vec<Measured>> for Outcome {
 pub(crate) struct Told {
     pub(crate) id: &'static str,
     pub(crate) work: &'static str,
+    /// Not a number, which JSON calls `null`, where it was not measured.
     pub(crate) ours: f64,
     /// The best of them.
     pub(crate) peer: Option<f64>,
@@ -134,6 +137,9 @@ pub(crate) struct Told {
     pub(crate) unit: &'static str,
     pub(crate) vs_peer: Option<f64>,
     pub(crate) vs_limit: Option<f64>,
+    /// Ours to the best peer of another language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vs_foreign: Option<f64>,
     pub(crate) goal: String,
     pub(crate) met: bool,
     /// The least and the most of the rounds' ratios.
@@ -175,7 +181,9 @@ impl Row {
         let ours = sides.iter().find(|side| side.role == Role::Ours).ok_or("a row without ours")?;
         let best = |role| {
             let of = sides.iter().filter(|side| side.role == role);
-            of.reduce(|one, other| if self.unit.best(one.median(), other.median()) == one.median() { one } else { other })
+            of.reduce(
+                |one, other| if self.unit.best(one.median(), other.median()) == one.median() { one } else { other },
+            )
         };
         let (peer, foreign, limit) = (best(Role::Peer), best(Role::Foreign), best(Role::Limit));
         let [vs_peer, vs_foreign, vs_limit] =
@@ -184,7 +192,6 @@ impl Row {
             Of::Peer => vs_peer.map(|ratio| ratio.middle),
             Of::Foreign => vs_foreign.map(|ratio| ratio.middle),
             Of::Limit => vs_limit.map(|ratio| ratio.middle),
-            Of::Ours => Some(ours.median()),
             Of::BeyondLimit => limit.map(|limit| ours.median() - limit.median()),
             Of::Counted(what) => counted.iter().find(|(name, _)| *name == what).map(|(_, count)| *count),
         };
@@ -198,6 +205,7 @@ impl Row {
             unit: self.unit.name(),
             vs_peer: vs_peer.map(|ratio| ratio.middle),
             vs_limit: vs_limit.map(|ratio| ratio.middle),
+            vs_foreign: vs_foreign.map(|ratio| ratio.middle),
             goal: self.goals.iter().map(Goal::words).collect::<Vec<_>>().join(", "),
             met: self.goals.iter().all(|goal| goal.met(value(goal.0))),
             spread_peer: vs_peer.map(|ratio| ratio.spread),

@@ -20,13 +20,18 @@ pub(crate) fn table(rows: &[Told]) -> String {
             row.id,
             row.work,
             row.unit,
-            short(row.ours),
+            if row.ours.is_nan() { "not measured".into() } else { short(row.ours) },
             row.peer.map_or("–".into(), short),
             row.limit.map_or("–".into(), short),
-            ratio(row.vs_peer, row.spread_peer),
+            ratio(row.vs_peer, row.spread_peer)
+                + &row.vs_foreign.map_or(String::new(), |times| format!("; SDK {times:.2}")),
             ratio(row.vs_limit, row.spread_limit),
-            row.goal,
-            if row.met { "yes" } else { "**NO**" },
+            if row.goal.is_empty() { "reported" } else { &row.goal },
+            match row.met {
+                _ if row.goal.is_empty() => "–",
+                true => "yes",
+                false => "**NO**",
+            },
         );
     }
     table

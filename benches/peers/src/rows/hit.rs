@@ -1,15 +1,25 @@
 //! `hit`: a valid token through a handle. All calls of a round within one `block_on`.
 
-use std::{hint::black_box, sync::Arc, time::SystemTime};
+use std::{
+    cell::RefCell,
+    hint::black_box,
+    process::Command,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use tokio::runtime::Runtime;
 
 use crate::{
     Result,
-    rounds::{Rounds, Side},
+    endpoint::{Answers, Endpoint},
+    peers::{Aws, Azure, GcpAuth, Google, Peer, WixSdk, Yup},
+    program::{sibling, stdout_of},
+    rounds::{Role, Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
-    site::{runtime, site},
+    site::{runtime, site_at},
 };
 
 pub(crate) fn row() -> Row {
@@ -29,9 +39,12 @@ pub(crate) fn row() -> Row {
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
     let runtime = runtime()?;
-    let visitor = site()?.visitor("default");
+    let endpoint = Endpoint::start()?;
+    let url = endpoint.url("hit", Answers::AT_ONCE);
+    let visitor = site_at(&url)?.visitor("default");
     let minted = runtime.block_on(visitor.authorization())?;
-    let floor = Floor { token: ArcSwap::new(Arc::new((minted.header().clone(), SystemTime::now() + YEAR))) };
+    let floor = Floor::new(minted.header().clone());
+    let sdk = RefCell::new(WixSdk::new(endpoint.origin())?);
     let sides = vec![
         Side::ours(|| {
             Ok(runtime.block_on(async {
@@ -39,22 +52,44 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
                 rounds.nanoseconds_async(async || drop(black_box(black_box(&visitor).authorization().await))).await
             }))
         }),
+        peer::<Yup>(&runtime, rounds, &url)?,
+        peer::<GcpAuth>(&runtime, rounds, &url)?,
+        peer::<Google>(&runtime, rounds, &url)?,
+        peer::<Azure>(&runtime, rounds, &url)?,
+        peer::<Aws>(&runtime, rounds, &url)?,
+        Side::new(Role::Foreign, WixSdk::NAME, || sdk.borrow_mut().nanoseconds(rounds.time)),
         Side::limit("atomic pointer, clock, clone of the header", || {
             Ok(rounds.nanoseconds(|| drop(black_box(black_box(&floor).authorization()))))
         }),
     ];
-    Ok(rounds.alternate(sides)?.into())
+    let sides = rounds.alternate(sides)?;
+    // In a program of its own: to count is to slow.
+    let allocations = stdout_of(Command::new(sibling("counts")?).arg("hit"))?.trim().parse()?;
+    Ok(Outcome { sides, counted: vec![("allocations", allocations)], ..Outcome::default() })
 }
 
-const YEAR: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
+fn peer<'a, P: Peer>(runtime: &'a Runtime, rounds: &'a Rounds, url: &str) -> Result<Side<'a>> {
+    let peer = runtime.block_on(P::new(url))?;
+    runtime.block_on(peer.token())?;
+    Ok(Side::peer(P::NAME, move || {
+        Ok(runtime.block_on(async {
+            rounds.nanoseconds_async(async || drop(black_box(black_box(&peer).token().await))).await
+        }))
+    }))
+}
 
 /// The least that serving a valid token can cost.
-struct Floor {
+pub(super) struct Floor {
     token: ArcSwap<(HeaderValue, SystemTime)>,
 }
 
 impl Floor {
-    fn authorization(&self) -> Option<HeaderValue> {
+    pub(super) fn new(header: HeaderValue) -> Self {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+        Self { token: ArcSwap::new(Arc::new((header, SystemTime::now() + YEAR))) }
+    }
+
+    pub(super) fn authorization(&self) -> Option<HeaderValue> {
         let token = self.token.load();
         (SystemTime::now() < token.1).then(|| token.0.clone())
     }
