@@ -1,10 +1,17 @@
 //! What wix-visitor costs, beside what users would pick instead and beside the limit of the part below: one table.
 
+mod peers;
+mod random;
+mod redis_server;
 mod rounds;
 mod row;
 mod rows;
+mod scratch;
+mod sessions;
 mod site;
 mod table;
+mod tasks;
+mod visitors;
 
 use std::{fs::File, io::Write, path::PathBuf, process::ExitCode};
 

@@ -175,7 +175,9 @@ impl Row {
         let ours = sides.iter().find(|side| side.role == Role::Ours).ok_or("a row without ours")?;
         let best = |role| {
             let of = sides.iter().filter(|side| side.role == role);
-            of.reduce(|one, other| if self.unit.best(one.median(), other.median()) == one.median() { one } else { other })
+            of.reduce(
+                |one, other| if self.unit.best(one.median(), other.median()) == one.median() { one } else { other },
+            )
         };
         let (peer, foreign, limit) = (best(Role::Peer), best(Role::Foreign), best(Role::Limit));
         let [vs_peer, vs_foreign, vs_limit] =

@@ -15,7 +15,7 @@ use crate::value;
 
 /// `ARGV`: the expected etag (empty: no record), the value, its time in ms, and whether a repeated write is to be written once
 /// more, so that `WAIT` has something to wait for; and the channel on which a change is told. Answers OK, or what stands.
-const CODE: &str = "\
+pub const CODE: &str = "\
 local standing = redis.pcall('GET', KEYS[1])
 if type(standing) == 'table' then return standing end
 local etag = ''
