@@ -41,7 +41,12 @@ impl RedisServer {
         let mut shell = Command::new("sh");
         shell.args(["-c", UNTIL_THE_END, "sh", "--bind", "127.0.0.1", "--port", &port.to_string()]);
         shell.args(["--save", "", "--maxmemory-policy", "noeviction", "--logfile", "log"]).args(options);
-        let shell = shell.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        let shell = shell
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
         let server = Self { port, shell, _folder: folder };
         server.wait()?;
         Ok(server)

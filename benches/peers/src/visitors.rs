@@ -15,7 +15,7 @@ use wix_visitor_core::{
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::FakeEndpoint;
 
-use crate::{Result, random::Random, sessions::LENGTHS, site::runtime, tasks::Turns};
+use crate::{Result, random::Random, sessions::LENGTHS, tasks::Turns};
 
 /// How many there are in a store, unless that is what is measured.
 pub(crate) const FEW: usize = 1_000;
@@ -39,15 +39,13 @@ pub(crate) fn tokens() -> Tokens {
 }
 
 /// What a store keeps of a visitor whose tokens are as long as Wix's: written by the flow itself.
-pub(crate) fn record() -> Result<Vec<u8>> {
+pub(crate) async fn record() -> Result<Vec<u8>> {
     let store = MemoryStore::new();
     let client = ClientId::new(SITE)?;
     let site = Visitors::builder(client.clone(), FakeEndpoint::default(), store.clone()).build()?;
-    runtime()?.block_on(async {
-        site.visitor("default").set_tokens(tokens()).await?;
-        let key = StoreKey::new(site.issuer(), &client, &Secret::new("default"));
-        Ok(store.load(&key).await?.ok_or("the record is not there")?.bytes)
-    })
+    site.visitor("default").set_tokens(tokens()).await?;
+    let key = StoreKey::new(site.issuer(), &client, &Secret::new("default"));
+    Ok(store.load(&key).await?.ok_or("the record is not there")?.bytes)
 }
 
 /// Some visitors in one of our stores.
@@ -62,18 +60,18 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// None yet, and room for that many.
-    pub(crate) fn new(store: impl TokenStore, visitors: usize) -> Result<Self> {
+    pub(crate) async fn new(store: impl TokenStore, visitors: usize) -> Result<Self> {
         Ok(Self {
             store: Arc::new(store),
             keys: (0..visitors).map(key).collect::<Result<_>>()?,
-            record: record()?.into(),
+            record: record().await?.into(),
             versions: (0..visitors).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 
     /// The whole of them.
     pub(crate) async fn filled(store: impl TokenStore, visitors: usize) -> Result<Self> {
-        let kept = Self::new(store, visitors)?;
+        let kept = Self::new(store, visitors).await?;
         kept.fill(0, visitors).await?;
         Ok(kept)
     }

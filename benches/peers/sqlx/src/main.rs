@@ -4,6 +4,7 @@
 
 #[path = "../../src/random.rs"]
 mod random;
+#[allow(dead_code, reason = "this one is filled in a way of its own")]
 #[path = "../../src/sessions.rs"]
 mod sessions;
 #[path = "../../src/tasks.rs"]

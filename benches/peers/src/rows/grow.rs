@@ -54,7 +54,8 @@ trait Grows {
 type Made = Result<Box<dyn Grows>>;
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
-    let (runtime, bytes) = (&Arc::new(server_runtime()?), record()?.len());
+    let runtime = &Arc::new(server_runtime()?);
+    let bytes = runtime.block_on(record())?.len();
     let most = if rounds.quick { MOST_QUICK } else { MOST };
     let kinds: [(Role, &str, &dyn Fn(usize) -> Made); 8] = [
         (Role::Ours, "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
@@ -134,7 +135,7 @@ fn ours<S: TokenStore, K: 'static>(
     most: usize,
     with: K,
 ) -> Made {
-    let kept = Kept::new(runtime.block_on(store)?, most)?;
+    let kept = runtime.block_on(async { Kept::new(store.await?, most).await })?;
     Ok(Box::new(Ours { runtime: Arc::clone(runtime), kept, _with: with }))
 }
 

@@ -19,7 +19,7 @@ use crate::{
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     scratch,
-    tasks::{Tasks, server_runtime},
+    tasks::{Tasks, Turns, server_runtime},
     visitors::{FEW, Kept, PATIENCE},
 };
 
@@ -55,7 +55,9 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     let with_a_log = Sqlx::not_durable(&logged, ours.record.len())?;
     with_a_log.fill(0, FEW)?;
     let limit: Box<dyn FnMut() -> Result<f64>> = if in_flight == 1 {
-        Box::new(|| tasks.per_second(&runtime, |turns| alone(path.clone(), ours.clone(), turns)))
+        let db = Arc::new(Mutex::new(Connection::open(&path)?));
+        let (runtime, ours) = (&runtime, &ours);
+        Box::new(move || tasks.per_second(runtime, |turns| alone(Arc::clone(&db), ours.clone(), turns)))
     } else {
         let threads = Threads::start(&path, &ours)?;
         let (runtime, ours) = (&runtime, &ours);
@@ -78,10 +80,11 @@ fn select(db: &Connection, key: &str) -> rusqlite::Result<Vec<u8>> {
     })
 }
 
-async fn alone(path: std::path::PathBuf, ours: Kept, mut turns: crate::tasks::Turns) -> Result {
-    let db = Connection::open(path)?;
+/// A task that selects by itself.
+async fn alone(db: Arc<Mutex<Connection>>, ours: Kept, mut turns: Turns) -> Result {
     while let Some(n) = turns.next().await {
-        if select(&db, ours.keys[n].as_str())?.len() != ours.record.len() {
+        let found = select(&*db.lock().map_err(|_| "a task has failed")?, ours.keys[n].as_str())?;
+        if found.len() != ours.record.len() {
             return Err("what was written is not there".into());
         }
     }
@@ -111,7 +114,7 @@ impl Threads {
         Ok(Self(questions))
     }
 
-    async fn ask(self, bytes: usize, mut turns: crate::tasks::Turns) -> Result {
+    async fn ask(self, bytes: usize, mut turns: Turns) -> Result {
         while let Some(n) = turns.next().await {
             let (answer, answered) = oneshot::channel();
             self.0.send((n, answer)).await?;
