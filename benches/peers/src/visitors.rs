@@ -103,7 +103,7 @@ impl Kept {
 
     /// Loads a visitor.
     pub(crate) async fn load(&self, n: usize) -> Result {
-        let found = self.store.load(&self.keys[n]).await?;
+        let found = (*self.store).load(&self.keys[n]).await?;
         if found.is_none_or(|found| found.bytes.len() != self.record.len()) {
             return Err("what was written is not there".into());
         }
@@ -115,9 +115,10 @@ impl Kept {
         let version = self.versions[n].load(Ordering::Relaxed);
         let standing = (version > 0).then(|| Etag::from_bits(version.into()));
         new.etag = Etag::from_bits((version + 1).into());
-        let Exchange::Swapped = self.store.compare_exchange(&self.keys[n], standing.as_ref(), new, YEAR).await? else {
+        let swapped = (*self.store).compare_exchange(&self.keys[n], standing.as_ref(), new, YEAR).await?;
+        if swapped != Exchange::Swapped {
             return Err("somebody else has written here".into());
-        };
+        }
         self.versions[n].store(version + 1, Ordering::Relaxed);
         Ok(())
     }
