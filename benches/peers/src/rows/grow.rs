@@ -52,12 +52,14 @@ trait Grows {
 }
 
 type Made = Result<Box<dyn Grows>>;
+/// Whose it is, what it is called, and how one is made that has room for so many.
+type Kind<'a> = (Role, &'static str, &'a dyn Fn(usize) -> Made);
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
     let runtime = &Arc::new(server_runtime()?);
     let bytes = runtime.block_on(record())?.len();
     let most = if rounds.quick { MOST_QUICK } else { MOST };
-    let kinds: [(Role, &str, &dyn Fn(usize) -> Made); 8] = [
+    let kinds: [Kind<'_>; 8] = [
         (Role::Ours, "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
         (Role::Ours, "in Redis", &|most| {
             let server = RedisServer::forgetful()?;
