@@ -6,11 +6,17 @@ mod keys;
 mod manifests;
 mod peers;
 mod program;
+mod random;
+mod redis_server;
 mod rounds;
 mod row;
 mod rows;
+mod scratch;
+mod sessions;
 mod site;
 mod table;
+mod tasks;
+mod visitors;
 
 use std::{fs::File, io::Write, path::PathBuf, process::ExitCode};
 

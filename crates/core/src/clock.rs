@@ -141,13 +141,20 @@ pub trait Entropy: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 
-impl Entropy for SystemEntropy {
-    fn draw(&self) -> u128 {
-        let mut bytes = [0; 16];
+impl SystemEntropy {
+    /// As many random bytes as have room here, by asking the system once.
+    pub(crate) fn fill(bytes: &mut [u8]) {
         // The system's generator fails only where none exists or it may not be reached; the standard library's own hash maps
         // stop the process there too, and a repeated etag would be worse than stopping.
         #[allow(clippy::expect_used)]
-        getrandom::fill(&mut bytes).expect("the operating system has no random numbers");
+        getrandom::fill(bytes).expect("the operating system has no random numbers");
+    }
+}
+
+impl Entropy for SystemEntropy {
+    fn draw(&self) -> u128 {
+        let mut bytes = [0; 16];
+        Self::fill(&mut bytes);
         u128::from_le_bytes(bytes)
     }
 }

@@ -4,8 +4,11 @@ mod aws;
 mod azure;
 mod gcp_auth;
 mod google;
+pub(crate) mod sqlx;
+pub(crate) mod tower_sessions;
 mod wix_sdk;
 mod yup;
+pub(crate) mod yup_oauth2;
 
 use std::future::Future;
 

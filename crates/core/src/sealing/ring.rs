@@ -250,8 +250,7 @@ impl KeyRing {
     /// Seals `plain` for `purpose`, by the primary key. What is sealed for one purpose opens for no other.
     pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE];
-        nonce[..16].copy_from_slice(&crate::clock::Entropy::draw(&crate::SystemEntropy).to_be_bytes());
-        nonce[16..].copy_from_slice(&crate::clock::Entropy::draw(&crate::SystemEntropy).to_be_bytes()[..8]);
+        crate::SystemEntropy::fill(&mut nonce);
         let payload = Payload { msg: plain, aad: purpose };
         // It fails for what is longer than 256 GiB alone.
         let sealed = self.primary.cipher().encrypt(&XNonce::from(nonce), payload).unwrap_or_default();

@@ -42,17 +42,20 @@ impl Shelf {
         new: &Stored,
         keep: Duration,
     ) -> Exchange {
-        let entry = Entry { stored: new.clone(), keep_until: now.saturating_add(keep) };
+        let keep_until = now.saturating_add(keep);
         match self.records.get_mut(key) {
             Some(standing) if expected == Some(&standing.stored.etag) => {
-                *standing = entry;
+                // Over the old bytes, where there is room already, rather than beside them.
+                standing.stored.bytes.clone_from(&new.bytes);
+                standing.stored.etag = new.etag;
+                standing.keep_until = keep_until;
                 Exchange::Swapped
             }
             Some(standing) => Exchange::Conflict(Some(standing.stored.clone())),
             None if expected.is_some() => Exchange::Conflict(None),
             None => {
                 self.sweep_if_grown(now);
-                self.records.insert(key.clone(), entry);
+                self.records.insert(key.clone(), Entry { stored: new.clone(), keep_until });
                 Exchange::Swapped
             }
         }

@@ -22,3 +22,5 @@ mod wire;
 
 pub use config::RedisOptions;
 pub use store::RedisStore;
+#[doc(hidden)] // for benchmarks, which hold a swap against its script alone; no promise of stability
+pub use swap::CODE as SWAP_SCRIPT;

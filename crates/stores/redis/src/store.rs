@@ -128,7 +128,8 @@ impl TokenStore for RedisStore {
             return Err(error(StoreErrorKind::Unsupported, message));
         }
         let channel = watch::channel(&inner.prefix, key);
-        let swap = Swap::new(&inner.name(key), key, expected, new, keep, inner.replicas.is_some(), channel);
+        let name = inner.name(key);
+        let swap = Swap::new(&name, key, expected, new, keep, inner.replicas.is_some(), channel);
         let mut tries = Tries::begin(inner.timeout)?;
         let (link, mut lane) = inner.to_write(tries.until).await?;
         loop {
@@ -232,7 +233,8 @@ impl Tries {
 
     /// By a command that counts as a write: see the module `swap`.
     async fn load(&self, live: &Live, name: &[u8]) -> Result<Value, Failure> {
-        let answer = self.ask(live, redis::cmd("GETEX").arg(name)).await;
+        let mut command = Cmd::with_capacity(2, 5 + name.len());
+        let answer = self.ask(live, command.arg("GETEX").arg(name)).await;
         match answer {
             // A primary that cannot save can still read.
             Err(failure) if failure.is("MISCONF") => self.ask(live, &swap::read_without_saving(name)).await,

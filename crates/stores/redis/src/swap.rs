@@ -15,7 +15,7 @@ use crate::value;
 
 /// `ARGV`: the expected etag (empty: no record), the value, its time in ms, and whether a repeated write is to be written once
 /// more, so that `WAIT` has something to wait for; and the channel on which a change is told. Answers OK, or what stands.
-const CODE: &str = "\
+pub const CODE: &str = "\
 local standing = redis.pcall('GET', KEYS[1])
 if type(standing) == 'table' then return standing end
 local etag = ''
@@ -75,7 +75,13 @@ const LONGEST_KEEP: u128 = 1 << 50;
 pub(crate) struct Swap<'a> {
     key: &'a StoreKey,
     new: &'a Stored,
-    arguments: Vec<Vec<u8>>,
+    name: &'a [u8],
+    /// As the script has it: none is empty.
+    expected: Option<[u8; 16]>,
+    value: Vec<u8>,
+    keep_millis: u128,
+    write_again: bool,
+    channel: String,
 }
 
 /// What it answered.
@@ -89,7 +95,7 @@ pub(crate) enum Answered {
 
 impl<'a> Swap<'a> {
     pub(crate) fn new(
-        name: &[u8],
+        name: &'a [u8],
         key: &'a StoreKey,
         expected: Option<&Etag>,
         new: &'a Stored,
@@ -97,16 +103,8 @@ impl<'a> Swap<'a> {
         write_again: bool,
         channel: String,
     ) -> Self {
-        let arguments = vec![
-            b"1".to_vec(),
-            name.to_vec(),
-            expected.map(|etag| etag.to_bytes().to_vec()).unwrap_or_default(),
-            value::write(key, new),
-            keep_millis(keep).to_string().into_bytes(),
-            if write_again { b"1".to_vec() } else { b"0".to_vec() },
-            channel.into_bytes(),
-        ];
-        Self { key, new, arguments }
+        let (expected, value) = (expected.map(|etag| etag.to_bytes()), value::write(key, new));
+        Self { key, new, name, expected, value, keep_millis: keep_millis(keep), write_again, channel }
     }
 
     /// For a server that knows the script.
@@ -120,11 +118,13 @@ impl<'a> Swap<'a> {
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script);
-        for argument in &self.arguments {
-            command.arg(argument);
-        }
+        let Self { name: record, expected, value, channel, .. } = self;
+        let expected = expected.as_ref().map_or(&[][..], |etag| &etag[..]);
+        // Room for all at once: it would grow again and again, and be copied each time. The numbers are the last summand.
+        let length = name.len() + script.len() + record.len() + expected.len() + value.len() + channel.len() + 32;
+        let mut command = Cmd::with_capacity(9, length);
+        command.arg(name).arg(script).arg(1).arg(*record).arg(expected).arg(value);
+        command.arg(self.keep_millis).arg(if self.write_again { "1" } else { "0" }).arg(channel);
         command
     }
 

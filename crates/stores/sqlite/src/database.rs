@@ -82,9 +82,14 @@ impl Database {
 
     /// The connection, which gives up waiting for others at `until`; an error if its file is no longer in its place.
     pub(crate) fn until(&self, until: Instant) -> Result<&Connection, StoreError> {
-        self.place.check()?;
+        self.check()?;
         self.wait_until(until);
         Ok(&self.connection)
+    }
+
+    /// An error if the file is no longer in its place.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.place.check()
     }
 
     pub(crate) fn wait_until(&self, until: Instant) {

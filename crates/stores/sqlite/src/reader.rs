@@ -56,10 +56,12 @@ pub(crate) fn run(db: &Database, queue: &Queue) {
 fn serve(db: &Database, batch: &mut Vec<Read>) {
     // One transaction for all: it begins after the last of them was asked for, so none sees less than it should.
     let together = batch.len() > 1 && db.run("BEGIN").is_ok();
+    // Nor is it looked for each of them whether the file is still in its place.
+    let placed = db.check();
     for Read { deadline, question } in batch.drain(..) {
         match question {
-            Question::Load(key, answer) => ask(db, deadline, answer, || db.select(&key)),
-            Question::List(range, answer) => ask(db, deadline, answer, || row::list(db.connection(), &range)),
+            Question::Load(key, answer) => ask(db, &placed, deadline, answer, || db.select(&key)),
+            Question::List(range, answer) => ask(db, &placed, deadline, answer, || row::list(db.connection(), &range)),
         }
     }
     if together && db.run("COMMIT").is_err() {
@@ -70,6 +72,7 @@ fn serve(db: &Database, batch: &mut Vec<Read>) {
 /// Answers, if there is still somebody to be answered, in time.
 fn ask<T>(
     db: &Database,
+    placed: &Result<(), StoreError>,
     deadline: Instant,
     answer: oneshot::Sender<Result<T, StoreError>>,
     look: impl FnOnce() -> rusqlite::Result<Result<T, StoreError>>,
@@ -80,7 +83,8 @@ fn ask<T>(
     let found = if Instant::now() >= deadline {
         Err(not_in_time())
     } else {
-        db.until(deadline).and_then(|_| look().map_err(|e| db.fail(e))?)
+        db.wait_until(deadline);
+        placed.clone().and_then(|()| look().map_err(|e| db.fail(e))?)
     };
     let _ = answer.send(found);
 }

@@ -1,0 +1,190 @@
+//! `grow`: how long a load takes among 1,000 visitors and among up to a million, in each store, and in those of tower-sessions.
+//!
+//! A store that grows is measured in turns with one of the same kind that stays at 1,000, so a machine that is busy for a while does not make
+//! it look slow. The visitors that are loaded are the same again and again: the system has them in memory, and what is measured is how they
+//! are found. Nobody waits for the disk while the stores are filled.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use wix_visitor_core::TokenStore;
+use wix_visitor_file::FileOptions;
+use wix_visitor_memory::MemoryStore;
+use wix_visitor_redis::RedisOptions;
+use wix_visitor_sqlite::{SqliteOptions, Synchronous};
+
+use crate::{
+    Result,
+    peers::{sqlx::Sqlx, tower_sessions},
+    redis_server::RedisServer,
+    rounds::{Measured, Role, Rounds, middle},
+    row::{Bound, Goal, Of, Outcome, Row, Series, Unit},
+    scratch,
+    sessions::{self, Sessions, middle_load},
+    tasks::server_runtime,
+    visitors::{FEW, Kept, PATIENCE, record},
+};
+
+const MOST: usize = 1_000_000;
+/// In a hurry; the row says so.
+const MOST_QUICK: usize = 10_000;
+
+pub(crate) fn row() -> Row {
+    Row {
+        id: "grow",
+        work: "load among many visitors, to load among 1,000: the worst store",
+        unit: Unit::Times,
+        goals: vec![
+            Goal(Of::Counted("in memory"), Bound::Most(1.5)),
+            Goal(Of::Counted("in Redis"), Bound::Most(1.5)),
+            Goal(Of::Counted("in SQLite"), Bound::Most(2.0)),
+            Goal(Of::Counted("in files"), Bound::Most(2.0)),
+        ],
+        run: Box::new(run),
+    }
+}
+
+/// A store that is filled, and asked how long a load takes.
+trait Grows {
+    fn fill(&self, from: usize, to: usize) -> Result;
+    fn middle_load(&self, visitors: usize) -> Result<f64>;
+}
+
+type Made = Result<Box<dyn Grows>>;
+/// Whose it is, what it is called, and how one is made that has room for so many.
+type Kind<'a> = (Role, &'static str, &'a dyn Fn(usize) -> Made);
+
+fn run(rounds: &Rounds) -> Result<Outcome> {
+    let runtime = &Arc::new(server_runtime()?);
+    let bytes = runtime.block_on(record())?.len();
+    let most = if rounds.quick { MOST_QUICK } else { MOST };
+    let kinds: [Kind<'_>; 8] = [
+        (Role::Ours, "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
+        (Role::Ours, "in Redis", &|most| {
+            let server = RedisServer::forgetful()?;
+            let options = RedisOptions::new("127.0.0.1", server.port()).timeout(PATIENCE);
+            ours(runtime, async { Ok(options.connect().await?) }, most, server)
+        }),
+        (Role::Ours, "in SQLite", &|most| {
+            let folder = scratch::folder()?;
+            let options = SqliteOptions::new(folder.path().join("visitors.db")).synchronous(Synchronous::Normal);
+            ours(runtime, async { Ok(options.timeout(PATIENCE).open().await?) }, most, folder)
+        }),
+        (Role::Ours, "in files", &|most| {
+            let folder = scratch::folder()?;
+            let options = FileOptions::new(folder.path().join("visitors")).without_sync();
+            ours(runtime, async { Ok(options.timeout(PATIENCE).open().await?) }, most, folder)
+        }),
+        (Role::Peer, "tower-sessions, memory", &|_| theirs(runtime, bytes, tower_sessions::memory(), ())),
+        (Role::Peer, "tower-sessions, moka", &|_| theirs(runtime, bytes, tower_sessions::moka(), ())),
+        (Role::Peer, "tower-sessions, Redis", &|_| {
+            let server = RedisServer::forgetful()?;
+            theirs(runtime, bytes, runtime.block_on(tower_sessions::redis(&server.url()))?, server)
+        }),
+        (Role::Peer, "tower-sessions, sqlx", &|_| {
+            let folder = scratch::folder()?;
+            let program = Sqlx::not_durable(&folder.path().join("sessions.db"), bytes)?;
+            Ok(Box::new(Elsewhere { program, _folder: folder }))
+        }),
+    ];
+    let mut outcome = Outcome { counted: vec![("visitors", most as f64)], ..Outcome::default() };
+    for (role, name, make) in kinds {
+        let (few, many) = (make(FEW)?, make(most)?);
+        few.fill(0, FEW)?;
+        let (mut size, mut so_far) = (FEW, 0);
+        let (mut points, mut ratios) = (Vec::new(), Vec::new());
+        while size <= most {
+            eprintln!("      {name}: {size}");
+            many.fill(so_far, size)?;
+            so_far = size;
+            let mut loads = Vec::new();
+            ratios.clear();
+            many.middle_load(size)?;
+            for _ in 0..rounds.count {
+                let (floor, load) = (few.middle_load(FEW)?, many.middle_load(size)?);
+                ratios.push(load / floor);
+                loads.push(load);
+            }
+            points.push([size as f64, middle(loads)]);
+            size *= 10;
+        }
+        let measured = Measured { role, name, rounds: ratios };
+        if role == Role::Ours {
+            outcome.counted.push((name, measured.median()));
+        }
+        outcome.sides.push(measured);
+        outcome.series.push(Series { name: name.to_owned(), points });
+    }
+    // Ours is the worst of them.
+    let ours = outcome.sides.iter().filter(|side| side.role == Role::Ours);
+    let worst = ours.max_by(|one, other| one.median().total_cmp(&other.median())).cloned();
+    outcome.sides.retain(|side| side.role != Role::Ours);
+    outcome.sides.extend(worst);
+    Ok(outcome)
+}
+
+/// One of ours, and what goes with it.
+struct Ours<K> {
+    runtime: Arc<Runtime>,
+    kept: Kept,
+    _with: K,
+}
+
+fn ours<S: TokenStore, K: 'static>(
+    runtime: &Arc<Runtime>,
+    store: impl Future<Output = Result<S>>,
+    most: usize,
+    with: K,
+) -> Made {
+    let kept = runtime.block_on(async { Kept::new(store.await?, most).await })?;
+    Ok(Box::new(Ours { runtime: Arc::clone(runtime), kept, _with: with }))
+}
+
+impl<K: 'static> Grows for Ours<K> {
+    fn fill(&self, from: usize, to: usize) -> Result {
+        self.runtime.block_on(self.kept.fill(from, to))
+    }
+
+    fn middle_load(&self, visitors: usize) -> Result<f64> {
+        self.runtime.block_on(middle_load(visitors, |n| self.kept.load(n)))
+    }
+}
+
+/// One of tower-sessions, and what goes with it.
+struct Theirs<S, K> {
+    runtime: Arc<Runtime>,
+    bytes: usize,
+    store: S,
+    _with: K,
+}
+
+fn theirs<S: Sessions, K: 'static>(runtime: &Arc<Runtime>, bytes: usize, store: S, with: K) -> Made {
+    Ok(Box::new(Theirs { runtime: Arc::clone(runtime), bytes, store, _with: with }))
+}
+
+impl<S: Sessions, K: 'static> Grows for Theirs<S, K> {
+    fn fill(&self, from: usize, to: usize) -> Result {
+        self.runtime.block_on(sessions::fill(&self.store, self.bytes, from, to))
+    }
+
+    fn middle_load(&self, visitors: usize) -> Result<f64> {
+        self.runtime.block_on(middle_load(visitors, |n| self.store.load(n)))
+    }
+}
+
+/// That on SQLite.
+struct Elsewhere {
+    program: Sqlx,
+    _folder: TempDir,
+}
+
+impl Grows for Elsewhere {
+    fn fill(&self, from: usize, to: usize) -> Result {
+        self.program.fill(from, to)
+    }
+
+    fn middle_load(&self, visitors: usize) -> Result<f64> {
+        self.program.middle_load(visitors)
+    }
+}

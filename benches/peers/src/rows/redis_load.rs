@@ -1,0 +1,76 @@
+//! `redis-load-1` and `redis-load-64`: loads from Redis, one at a time and 64 in flight.
+
+use redis::{AsyncConnectionConfig, Client, ProtocolVersion, aio::MultiplexedConnection};
+use wix_visitor_redis::RedisOptions;
+
+use crate::{
+    Result,
+    peers::tower_sessions,
+    redis_server::RedisServer,
+    rounds::{Rounds, Side},
+    row::{Bound, Goal, Of, Outcome, Row, Unit},
+    sessions,
+    tasks::{Tasks, server_runtime},
+    visitors::{FEW, Kept},
+};
+
+pub(crate) fn rows() -> [Row; 2] {
+    let near_the_limit = Goal(Of::Limit, Bound::Least(0.95));
+    let row = |id, work, goals, in_flight| Row {
+        id,
+        work,
+        unit: Unit::PerSecond,
+        goals,
+        run: Box::new(move |rounds| run(rounds, in_flight)),
+    };
+    [
+        row("redis-load-1", "Redis: load, one at a time", vec![near_the_limit], 1),
+        row("redis-load-64", "Redis: load, 64 in flight", vec![near_the_limit, Goal(Of::Peer, Bound::Least(1.2))], 64),
+    ]
+}
+
+fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
+    let (runtime, server) = (server_runtime()?, RedisServer::durable()?);
+    let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
+    let (ours, peer, limit) = runtime.block_on(async {
+        let ours = Kept::filled(RedisOptions::new("127.0.0.1", server.port()).connect().await?, FEW).await?;
+        let peer = tower_sessions::redis(&server.url()).await?;
+        sessions::fill(&peer, ours.record.len(), 0, FEW).await?;
+        Result::<_>::Ok((ours, peer, connection(&server).await?))
+    })?;
+    let get = || {
+        tasks.per_second(&runtime, |mut turns| {
+            let (mut connection, names, bytes) = (limit.clone(), names(&ours), ours.record.len());
+            async move {
+                while let Some(n) = turns.next().await {
+                    let found: Vec<u8> = redis::cmd("GET").arg(&names[n]).query_async(&mut connection).await?;
+                    if found.len() < bytes {
+                        return Err("what was written is not there".into());
+                    }
+                }
+                Ok(())
+            }
+        })
+    };
+    let sides = vec![
+        Side::ours(|| tasks.per_second(&runtime, ours.loading())),
+        Side::peer("tower-sessions, Redis", || tasks.per_second(&runtime, |turns| sessions::load(peer.clone(), turns))),
+        Side::limit("GET by the same client", get),
+    ];
+    Ok(rounds.alternate(sides)?.into())
+}
+
+/// By the client that our store has, with its settings: one connection for all, RESP3, no limits of the client's own.
+pub(super) async fn connection(server: &RedisServer) -> Result<MultiplexedConnection> {
+    let info = redis::IntoConnectionInfo::into_connection_info(server.url())?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
+    let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))?;
+    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+}
+
+/// Under which our store keeps them.
+pub(super) fn names(ours: &Kept) -> std::sync::Arc<[String]> {
+    ours.keys.iter().map(|key| format!("wix-visitor:{}", key.as_str())).collect()
+}
