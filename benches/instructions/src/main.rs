@@ -9,8 +9,10 @@ mod site;
 
 use std::process::ExitCode;
 
-/// What is counted, by name.
-const CASES: &[(&str, fn(u32))] = &[
+/// What is counted: its name, and how to do it so often.
+type Case = (&'static str, fn(u32));
+
+const CASES: &[Case] = &[
     ("hit", site::hit),
     ("key", site::key),
     ("tokens", site::tokens),
