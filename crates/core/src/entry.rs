@@ -34,7 +34,7 @@ pub(crate) struct Snapshot {
     /// When it was last compared with the store, or found to need no comparison; and for how long from then on nothing is to be done
     /// but to serve. In ticks of the wall clock, the first in the upper half.
     calm: AtomicU64,
-    /// No renewal starts by itself before this moment, in ticks of the monotonic clock.
+    /// No renewal starts by itself before this moment, in whole ticks of the monotonic clock.
     quiet_until: AtomicU32,
 }
 
@@ -242,7 +242,8 @@ impl Shared {
 
     pub(crate) fn keep_quiet_until(&self, moment: Duration) {
         if let Some(snapshot) = &*self.snapshot() {
-            let until = u32::try_from(moment.as_millis().div_ceil(1 << TICK)).unwrap_or(u32::MAX);
+            // A tick too early is met by the pause that the record or the endpoint asks for.
+            let until = u32::try_from(moment.as_millis() >> TICK).unwrap_or(u32::MAX);
             snapshot.quiet_until.store(until, Ordering::Relaxed);
         }
     }
