@@ -74,8 +74,14 @@ pub(super) struct Fleet {
 
 /// A store of its own connections.
 pub(super) async fn open(url: &str) -> RedisStore {
-    let options = RedisOptions::from_url(url).expect("a URL of the suite").timeout(OPERATION);
-    options.connect().await.expect("a store that is well")
+    let connect = || RedisOptions::from_url(url).expect("a URL of the suite").timeout(OPERATION).connect();
+    // A machine that starts many servers at once may be too busy for the first connections.
+    for _ in 0..4 {
+        if let Ok(store) = connect().await {
+            return store;
+        }
+    }
+    connect().await.expect("a store that is well")
 }
 
 impl Fleet {
