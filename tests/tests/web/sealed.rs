@@ -343,7 +343,7 @@ async fn large_tokens_are_split_over_cookies_and_a_gap_among_them_is_seen() {
     let browser = Browser::default();
     let (_, mut tokens) = one.instance.sign_in(Role::Visitor);
     // The endpoint does not know it, and need not: the access token still serves.
-    let long: String = (0..1_000).map(|n| format!("{:08x}", n * 7_919_317_u32)).collect();
+    let long: String = (0..1_000_u32).map(|n| format!("{:08x}", n.wrapping_mul(7_919_317))).collect();
     wix_visitor_testkit::ledger::note_secret(&long);
     tokens.refresh.as_mut().unwrap().value = wix_visitor_core::Secret::new(long);
     let kept = tokens.to_json();
