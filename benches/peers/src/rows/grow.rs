@@ -62,7 +62,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     let kinds: [Kind<'_>; 8] = [
         (Role::Ours, "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
         (Role::Ours, "in Redis", &|most| {
-            let server = RedisServer::forgetful()?;
+            let server = RedisServer::start()?;
             let options = RedisOptions::new("127.0.0.1", server.port()).timeout(PATIENCE);
             ours(runtime, async { Ok(options.connect().await?) }, most, server)
         }),
@@ -79,7 +79,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         (Role::Peer, "tower-sessions, memory", &|_| theirs(runtime, bytes, tower_sessions::memory(), ())),
         (Role::Peer, "tower-sessions, moka", &|_| theirs(runtime, bytes, tower_sessions::moka(), ())),
         (Role::Peer, "tower-sessions, Redis", &|_| {
-            let server = RedisServer::forgetful()?;
+            let server = RedisServer::start()?;
             theirs(runtime, bytes, runtime.block_on(tower_sessions::redis(&server.url()))?, server)
         }),
         (Role::Peer, "tower-sessions, sqlx", &|_| {

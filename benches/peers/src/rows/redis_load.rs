@@ -30,7 +30,7 @@ pub(crate) fn rows() -> [Row; 2] {
 }
 
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
-    let (runtime, server) = (server_runtime()?, RedisServer::durable()?);
+    let (runtime, server) = (server_runtime()?, RedisServer::start()?);
     let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
     let (ours, peer, limit) = runtime.block_on(async {
         let ours = Kept::filled(RedisOptions::new("127.0.0.1", server.port()).connect().await?, FEW).await?;
