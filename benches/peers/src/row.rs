@@ -28,7 +28,6 @@ pub(crate) enum Unit {
     Bytes,
     Count,
     /// The last to the first of a series.
-    #[allow(dead_code, reason = "of a row about stores")]
     Times,
 }
 

@@ -109,10 +109,10 @@ impl Driver {
 
     /// The flight under way for this visitor, or a new one towards `goal`.
     pub(crate) fn board(self: &Arc<Self>, entry: &Entry, goal: Goal) -> Result<Boarded, Error> {
-        let boarded = entry.state(|state| {
+        let (boarded, takes_off) = entry.state(|state| {
             if let Some(UnderWay { progress, shared, .. }) = &state.flight {
                 let joined = if *shared { Joined::Shared } else { Joined::Aside };
-                return Ok(Err(Boarded { progress: progress.clone(), joined: Some(joined) }));
+                return Ok((Boarded { progress: progress.clone(), joined: Some(joined) }, None));
             }
             if goal != Goal::Save && self.closing.has_begun() {
                 return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
@@ -120,24 +120,20 @@ impl Driver {
             let runtime = runtime()?;
             let (progress, waiting) = watch::channel(None);
             let news = Arc::<Notify>::default();
-            let under_way = UnderWay { progress: waiting, shared: waited_for(&goal), news: Arc::clone(&news) };
-            state.flight = Some(under_way);
+            let shared = waited_for(&goal);
+            state.flight = Some(UnderWay { progress: waiting.clone(), shared, news: Arc::clone(&news) });
             let flight = Flight::new(Arc::clone(&self.policy), entry.spread(), goal, entry.held(), state.watch.clone());
             let seat = Seat { slot: Slot(entry.clone()), intents: state.intents(), news, progress };
-            Ok(Ok((runtime, seat, flight)))
+            Ok((Boarded { progress: waiting, joined: None }, Some((runtime, seat, flight))))
         })?;
-        let (runtime, seat, flight) = match boarded {
-            Ok(new) => new,
-            Err(boarded) => return Ok(boarded),
-        };
-        let waiting = seat.progress.subscribe();
+        let Some((runtime, seat, flight)) = takes_off else { return Ok(boarded) };
         self.listen(&runtime);
         let span = spans::flight(entry.id(), flight.goal());
         let driver = Arc::clone(self);
         // Detached: a caller that goes away cancels its wait, and nothing else.
         let fly = async move { driver.fly(seat, flight).await };
         runtime.spawn(self.tasks.track(fly.instrument(span)));
-        Ok(Boarded { progress: waiting, joined: None })
+        Ok(boarded)
     }
 
     async fn fly(self: Arc<Self>, seat: Seat, mut flight: Flight) {

@@ -53,13 +53,12 @@ impl Snapshot {
         let header = token.and_then(|token| owned_header(&token.value));
         let packed = Packed::new(held, header.is_some());
         let snapshot = Self { header, packed, calm: AtomicU64::default(), quiet_until: AtomicU32::default() };
-        snapshot.needs_no_look(held.seen.wall, &snapshot.schedule(policy, spread), policy.look_after);
+        snapshot.needs_no_look(held.seen.wall, &snapshot.schedule(held, policy, spread), policy.look_after);
         snapshot
     }
 
-    /// When its token is due, and until when it is usable.
-    pub(crate) fn schedule(&self, policy: &Policy, spread: u64) -> Schedule {
-        let held = self.held();
+    /// When its token is due, and until when it is usable: of what it holds.
+    pub(crate) fn schedule(&self, held: &Held, policy: &Policy, spread: u64) -> Schedule {
         let schedule = match (held.record.chain(), &self.header) {
             (Some(chain), Some(_)) => Schedule::of(chain, policy, spread),
             _ => Schedule::NONE,
@@ -94,7 +93,7 @@ impl Snapshot {
 
     /// When what it holds was got, if it is not in the store yet.
     fn unsaved_since(&self) -> Option<Now> {
-        self.packed.is_unsaved().then(|| self.held().seen)
+        self.packed.etag().is_none().then(|| self.held().seen)
     }
 
     /// What it takes in memory.
@@ -214,7 +213,7 @@ impl Shared {
 
     /// The version that the store was last known to have.
     pub(crate) fn etag(&self) -> Option<Etag> {
-        self.held().and_then(|held| held.etag)
+        self.snapshot().as_ref().and_then(|snapshot| snapshot.packed.etag())
     }
 
     /// When what is not in the store yet was got, if that is so.
@@ -223,7 +222,7 @@ impl Shared {
     }
 
     pub(crate) fn is_unsaved(&self) -> bool {
-        self.snapshot().as_ref().is_some_and(|snapshot| snapshot.packed.is_unsaved())
+        self.snapshot().as_ref().is_some_and(|snapshot| snapshot.packed.etag().is_none())
     }
 
     /// The store told of a change made elsewhere.
@@ -399,7 +398,7 @@ mod tests {
         entry.impose(&of_epoch(2, 1), &policy);
         let snapshot = entry.snapshot();
         let snapshot = snapshot.as_ref().unwrap();
-        let schedule = snapshot.schedule(&policy, entry.spread());
+        let schedule = snapshot.schedule(&snapshot.held(), &policy, entry.spread());
         let at = Timestamp::from_millis;
         let after = policy.look_after;
         let millis = i64::try_from(after.as_millis()).unwrap();

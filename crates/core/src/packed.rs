@@ -47,9 +47,9 @@ impl Packed {
         Reader::new(&self.0).and_then(|mut from| from.held(header)).expect("it is read as it was written")
     }
 
-    /// Whether it is not in the store yet: the first tag says whether there is an etag.
-    pub(crate) fn is_unsaved(&self) -> bool {
-        self.0.first().is_some_and(|tags| tags & 1 == 0)
+    /// The version that the store was last known to have: the first part.
+    pub(crate) fn etag(&self) -> Option<Etag> {
+        Reader::new(&self.0)?.etag()?
     }
 
     /// How many bytes it takes.
@@ -278,8 +278,12 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| read(self)).collect()
     }
 
+    fn etag(&mut self) -> Option<Option<Etag>> {
+        self.optional(|from| from.bits().map(Etag::from_bits))
+    }
+
     fn held(&mut self, header: Option<&HeaderValue>) -> Option<Held> {
-        let etag = self.optional(|from| from.bits().map(Etag::from_bits))?;
+        let etag = self.etag()?;
         let wall = self.moment(Timestamp::default())?;
         let seen = Now { wall, monotonic: Duration::from_millis(self.number()?) };
         let epoch = self.number()?;
@@ -374,7 +378,7 @@ mod tests {
                     let header = header_of(&record);
                     let packed = Packed::new(&held, header.is_some());
                     assert_eq!(packed.unpack(header.as_ref()), held);
-                    assert_eq!(packed.is_unsaved(), etag.is_none());
+                    assert_eq!(packed.etag(), etag);
                 }
             }
         }

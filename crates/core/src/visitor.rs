@@ -343,8 +343,8 @@ impl Visitor {
     /// There may be more to do than to serve a token; whether it is usable.
     #[cold]
     fn attend(&self, snapshot: &Snapshot, now: Timestamp) -> bool {
-        let policy = &*self.driver.policy;
-        let schedule = snapshot.schedule(policy, self.entry.spread());
+        let (policy, held) = (&*self.driver.policy, snapshot.held());
+        let schedule = snapshot.schedule(&held, policy, self.entry.spread());
         if !schedule.is_usable(now) {
             return false;
         }
@@ -354,7 +354,7 @@ impl Visitor {
         if snapshot.wants_a_look(now, policy.look_after) {
             snapshot.needs_no_look(now, &schedule, policy.look_after);
             // Whether another instance signed this visitor in or out, where nobody would have told.
-            if !self.driver.elsewhere.covers(snapshot.held().seen.monotonic) {
+            if !self.driver.elsewhere.covers(held.seen.monotonic) {
                 self.driver.look(&self.entry);
             }
         }

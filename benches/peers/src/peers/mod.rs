@@ -8,7 +8,7 @@ pub(crate) mod sqlx;
 pub(crate) mod tower_sessions;
 mod wix_sdk;
 mod yup;
-pub(crate) mod yup_oauth2;
+pub(crate) mod yup_on_disk;
 
 use std::future::Future;
 

@@ -14,7 +14,7 @@ use wix_visitor_file::FileOptions;
 
 use crate::{
     Result,
-    peers::yup_oauth2,
+    peers::yup_on_disk,
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     scratch,
@@ -43,7 +43,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         Kept::filled(store, VISITORS).await
     })?;
     let token = "x".repeat(ours.record.len());
-    let peer = runtime.block_on(yup_oauth2::on_disk(&folder.path().join("theirs.json"), token))?;
+    let peer = runtime.block_on(yup_on_disk::authenticator(&folder.path().join("theirs.json"), token))?;
     let folders: Vec<_> = (0..VISITORS).map(|n| folder.path().join("limit").join(n.to_string())).collect();
     folders.iter().try_for_each(fs::create_dir_all)?;
     let sides = vec![
@@ -53,7 +53,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
                 let peer = peer.clone();
                 async move {
                     while turns.next().await.is_some() {
-                        yup_oauth2::keep(&peer).await?;
+                        yup_on_disk::keep(&peer).await?;
                     }
                     Ok(())
                 }

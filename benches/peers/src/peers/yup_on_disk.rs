@@ -8,7 +8,7 @@ use yup_oauth2::{AccessTokenAuthenticator, authenticator::DefaultAuthenticator};
 use crate::Result;
 
 /// Gives out this token, without a network, and keeps it in this file.
-pub(crate) async fn on_disk(file: &Path, token: String) -> Result<DefaultAuthenticator> {
+pub(crate) async fn authenticator(file: &Path, token: String) -> Result<DefaultAuthenticator> {
     Ok(AccessTokenAuthenticator::builder(token).persist_tokens_to_disk(file).build().await?)
 }
 
