@@ -80,9 +80,19 @@ impl Program {
         Ok(Self(folder))
     }
 
-    /// How many crates are needed at run time on this platform, the library among them.
+    /// How many crates end up in a program on this platform, the library among them; those that only help the compiler (macros, and
+    /// what they are made of) do not.
     pub(crate) fn crates(&self) -> Result<usize> {
-        let tree = ["tree", "--quiet", "--edges=normal", "--prefix=none", "--format={p}"];
+        self.count("--edges=normal,no-proc-macro")
+    }
+
+    /// The same, with macros and what they are made of.
+    pub(crate) fn crates_and_macros(&self) -> Result<usize> {
+        self.count("--edges=normal")
+    }
+
+    fn count(&self, edges: &str) -> Result<usize> {
+        let tree = ["tree", "--quiet", edges, "--prefix=none", "--format={p}"];
         let tree = stdout_of(cargo(self.0.path()).args(tree))?;
         let crates: BTreeSet<_> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
         // Without the program.

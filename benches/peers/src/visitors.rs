@@ -9,8 +9,8 @@ use std::{
 };
 
 use wix_visitor_core::{
-    AccessToken, ClientId, Etag, Exchange, RefreshToken, Role, Secret, StoreKey, Stored, Timestamp, TokenStore, Tokens,
-    Visitors,
+    AccessToken, ClientId, Clock as _, Etag, Exchange, RefreshToken, Role, Secret, StoreKey, Stored, SystemClock,
+    TokenStore, Tokens, Visitors,
 };
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::FakeEndpoint;
@@ -31,10 +31,10 @@ pub(crate) fn key(n: usize) -> Result<StoreKey> {
     Ok(StoreKey::parse(&format!("{SITE}/{a:016x}{b:016x}{c:016x}{d:016x}"))?)
 }
 
-/// As long as Wix's, and usable for long.
+/// As long as Wix's, and usable for as long: an access token that seemed to live longer would be renewed.
 pub(crate) fn tokens() -> Tokens {
     let [access, refresh] = LENGTHS.map(|length| Secret::new("x".repeat(length)));
-    let expires = Timestamp::from_millis(4_000_000_000_000);
+    let expires = SystemClock::default().wall() + Duration::from_secs(4 * 3600);
     Tokens::new(Some(AccessToken::new(access, expires)), Some(RefreshToken::new(refresh, Role::Visitor)))
 }
 

@@ -82,6 +82,7 @@ pub(crate) struct Driver {
 impl std::ops::Deref for Driver {
     type Target = Setup;
 
+    #[inline]
     fn deref(&self) -> &Setup {
         &self.setup
     }

@@ -15,9 +15,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use crate::clock::{Now, Timestamp};
 use crate::error::Error;
 use crate::key::{KeyHash, VisitorId};
-use crate::packed::Packed;
+use crate::packed::{Outline, Packed};
 use crate::policy::Policy;
-use crate::protocol::flight::Landing;
+use crate::protocol::flight::{Goal, Landing};
 use crate::protocol::reconcile::{Held, newer};
 use crate::protocol::schedule::Schedule;
 use crate::protocol::watch::Watch;
@@ -31,11 +31,33 @@ pub(crate) struct Snapshot {
     pub(crate) header: Option<HeaderValue>,
     /// All of the record; but where there is a header, the access token is in that alone.
     packed: Packed,
-    /// When it was last compared with the store, or found to need no comparison; and for how long from then on nothing is to be done
-    /// but to serve. In ticks of the wall clock, the first in the upper half.
+    /// A [`Calm`]: it begins when this was last compared with the store, or found to need no comparison.
     calm: AtomicU64,
     /// No renewal starts by itself before this moment, in whole ticks of the monotonic clock.
     quiet_until: AtomicU32,
+}
+
+/// A span of time: in ticks of the wall clock, its first in the upper half, and how many there are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Calm(u64);
+
+impl Calm {
+    fn new(from: Timestamp, ticks: u32) -> Self {
+        Self(u64::from(tick(from)) << 32 | u64::from(ticks))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "one half of it")]
+    #[inline]
+    fn halves(self) -> (u32, u32) {
+        ((self.0 >> 32) as u32, self.0 as u32)
+    }
+
+    /// A moment before is answered with `false`, too.
+    #[inline]
+    pub(crate) fn holds_at(self, now: Timestamp) -> bool {
+        let (from, ticks) = self.halves();
+        tick(now).wrapping_sub(from) < ticks
+    }
 }
 
 /// How many bits of milliseconds a tick has: 128 of them. Ticks come around every 17 years, which are longer than any of these is
@@ -43,6 +65,7 @@ pub(crate) struct Snapshot {
 const TICK: u32 = 7;
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they come around")]
+#[inline]
 fn tick(moment: Timestamp) -> u32 {
     (moment.as_millis() >> TICK) as u32
 }
@@ -53,24 +76,36 @@ impl Snapshot {
         let header = token.and_then(|token| owned_header(&token.value));
         let packed = Packed::new(held, header.is_some());
         let snapshot = Self { header, packed, calm: AtomicU64::default(), quiet_until: AtomicU32::default() };
-        snapshot.needs_no_look(held.seen.wall, &snapshot.schedule(held, policy, spread), policy.look_after);
+        let schedule = snapshot.schedule(&snapshot.outline(), policy, spread);
+        snapshot.needs_no_look(held.seen.wall, &schedule, policy.look_after);
         snapshot
     }
 
-    /// When its token is due, and until when it is usable: of what it holds.
-    pub(crate) fn schedule(&self, held: &Held, policy: &Policy, spread: u64) -> Schedule {
-        let schedule = match (held.record.chain(), &self.header) {
-            (Some(chain), Some(_)) => Schedule::of(chain, policy, spread),
+    /// What can be told of it at a glance.
+    pub(crate) fn outline(&self) -> Outline {
+        self.packed.outline()
+    }
+
+    /// When its token is due, and until when it is usable: of its outline.
+    pub(crate) fn schedule(&self, outline: &Outline, policy: &Policy, spread: u64) -> Schedule {
+        let schedule = match (outline.term, &self.header) {
+            (Some(term), Some(_)) => term.schedule(policy, spread),
             _ => Schedule::NONE,
         };
         // What is not in the store yet wants a flight, whatever its age.
-        if held.etag.is_some() { schedule } else { schedule.due_now() }
+        if outline.etag.is_some() { schedule } else { schedule.due_now() }
     }
 
-    /// Whether nothing is to be done now but to serve its token. A moment before is answered with `false`, too.
-    pub(crate) fn is_calm(&self, now: Timestamp) -> bool {
-        let calm = self.calm.load(Ordering::Relaxed);
-        tick(now).wrapping_sub((calm >> 32) as u32) < calm as u32
+    /// Its header, if that serves this goal.
+    #[inline]
+    pub(crate) fn header_for(&self, goal: &Goal) -> Option<&HeaderValue> {
+        self.header.as_ref().filter(|header| !goal.rejects(header))
+    }
+
+    /// While nothing is to be done but to serve its token.
+    #[inline]
+    pub(crate) fn calm(&self) -> Calm {
+        Calm(self.calm.load(Ordering::Relaxed))
     }
 
     /// It was compared with the store just now, or need not be.
@@ -78,12 +113,12 @@ impl Snapshot {
         let ends = schedule.attended_at(now).as_millis() >> TICK;
         let serves = u32::try_from(ends.saturating_sub(now.as_millis() >> TICK).max(0)).unwrap_or(u32::MAX);
         let looks = u32::try_from(look_after.as_millis() >> TICK).unwrap_or(u32::MAX).saturating_add(1);
-        self.calm.store(u64::from(tick(now)) << 32 | u64::from(serves.min(looks)), Ordering::Relaxed);
+        self.calm.store(Calm::new(now, serves.min(looks)).0, Ordering::Relaxed);
     }
 
     /// Whether it was not compared with the store for so long; also if the clock has been set back since.
     pub(crate) fn wants_a_look(&self, now: Timestamp, look_after: Duration) -> bool {
-        let looked = (self.calm.load(Ordering::Relaxed) >> 32) as u32;
+        let (looked, _) = self.calm().halves();
         u128::from(tick(now).wrapping_sub(looked)) > look_after.as_millis() >> TICK
     }
 
@@ -93,7 +128,8 @@ impl Snapshot {
 
     /// When what it holds was got, if it is not in the store yet.
     fn unsaved_since(&self) -> Option<Now> {
-        self.packed.etag().is_none().then(|| self.held().seen)
+        let outline = self.outline();
+        outline.etag.is_none().then_some(outline.seen)
     }
 
     /// What it takes in memory.
@@ -182,6 +218,7 @@ impl Shared {
         u32::try_from(all.next_multiple_of(STEP)).unwrap_or(u32::MAX)
     }
 
+    #[inline]
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Option<triomphe::Arc<Snapshot>>> {
         self.0.snapshot.load()
     }
@@ -204,6 +241,11 @@ impl Shared {
 
     pub(crate) fn held(&self) -> Option<Held> {
         self.snapshot().as_ref().map(|snapshot| snapshot.held())
+    }
+
+    /// Whether it has an access token, whatever that is worth: nobody who is forgotten or retired has one.
+    pub(crate) fn has_token(&self) -> bool {
+        self.snapshot().as_ref().is_some_and(|snapshot| snapshot.header.is_some())
     }
 
     /// Where in which lineage this process is.
@@ -319,6 +361,7 @@ impl Entry {
 impl Deref for Entry {
     type Target = Shared;
 
+    #[inline]
     fn deref(&self) -> &Shared {
         &self.shared
     }
@@ -398,23 +441,23 @@ mod tests {
         entry.impose(&of_epoch(2, 1), &policy);
         let snapshot = entry.snapshot();
         let snapshot = snapshot.as_ref().unwrap();
-        let schedule = snapshot.schedule(&snapshot.held(), &policy, entry.spread());
+        let schedule = snapshot.schedule(&snapshot.outline(), &policy, entry.spread());
         let at = Timestamp::from_millis;
         let after = policy.look_after;
         let millis = i64::try_from(after.as_millis()).unwrap();
         snapshot.needs_no_look(at(128_000), &schedule, after);
-        assert!(snapshot.is_calm(at(128_000)) && !snapshot.wants_a_look(at(128_000), after));
-        assert!(snapshot.is_calm(at(127_999 + millis)) && !snapshot.wants_a_look(at(127_999 + millis), after));
-        assert!(!snapshot.is_calm(at(128_256 + millis)) && snapshot.wants_a_look(at(128_256 + millis), after));
-        assert!(!snapshot.is_calm(at(127_000)) && snapshot.wants_a_look(at(127_000), after));
+        assert!(snapshot.calm().holds_at(at(128_000)) && !snapshot.wants_a_look(at(128_000), after));
+        assert!(snapshot.calm().holds_at(at(127_999 + millis)) && !snapshot.wants_a_look(at(127_999 + millis), after));
+        assert!(!snapshot.calm().holds_at(at(128_256 + millis)) && snapshot.wants_a_look(at(128_256 + millis), after));
+        assert!(!snapshot.calm().holds_at(at(127_000)) && snapshot.wants_a_look(at(127_000), after));
         let due = schedule.due_at().as_millis();
         snapshot.needs_no_look(at(due - 1_000), &schedule, after);
-        assert!(snapshot.is_calm(at(due - 500)) && !snapshot.is_calm(at(due)));
+        assert!(snapshot.calm().holds_at(at(due - 500)) && !snapshot.calm().holds_at(at(due)));
         assert!(!snapshot.wants_a_look(at(due), after), "a renewal is due, and no look");
         snapshot.needs_no_look(at(due), &schedule, after);
-        assert!(!snapshot.is_calm(at(due)) && !snapshot.is_calm(at(due + 1)));
+        assert!(!snapshot.calm().holds_at(at(due)) && !snapshot.calm().holds_at(at(due + 1)));
         snapshot.needs_no_look(at(-10_000_000), &schedule, after);
-        assert!(!snapshot.is_calm(at(-10_000_000)), "its end lies further off than it lives");
+        assert!(!snapshot.calm().holds_at(at(-10_000_000)), "its end lies further off than it lives");
     }
 
     #[test]
@@ -422,6 +465,6 @@ mod tests {
         let entry = entry();
         entry.impose(&Held { etag: None, ..of_epoch(2, 1) }, &Policy::default());
         let snapshot = entry.snapshot();
-        assert!(!snapshot.as_ref().unwrap().is_calm(Timestamp::default()));
+        assert!(!snapshot.as_ref().unwrap().calm().holds_at(Timestamp::default()));
     }
 }

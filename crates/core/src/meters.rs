@@ -114,6 +114,7 @@ impl Meters {
     }
 
     /// A call was answered from memory.
+    #[inline]
     pub(crate) fn hit(&self) {
         self.hits.increment(1);
     }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::clock::{Now, Timestamp};
 use crate::error::ErrorKind;
 use crate::protocol::reconcile::Held;
+use crate::protocol::schedule::Term;
 use crate::record::{Alternate, Chain, Doubt, Fingerprint, Lineage, Nonce, Record, Spent, Standing, Trouble, Version};
 use crate::secret::Secret;
 use crate::store::Etag;
@@ -17,9 +18,19 @@ use crate::tokens::{AccessToken, RefreshToken, Role, Tokens};
 /// How many bytes of tags it begins with.
 const TAGS: usize = 2;
 
-/// A packed [`Held`], but for the fraction of a millisecond at which it was seen; zeroed when dropped. It never leaves this process, so its form is nobody else's concern: the
-/// tags, which say what there is; then one part after the other, numbers in as few bytes as they need, and moments by how far they are from when it was seen.
+/// A packed [`Held`], but for the fraction of a millisecond at which it was seen; zeroed when dropped. It never leaves this process, so
+/// its form is nobody else's concern: the tags, which say what there is; then one part after the other, the [`Outline`] first, numbers in
+/// as few bytes as they need, and moments by how far they are from when it was seen.
 pub(crate) struct Packed(Zeroizing<Box<[u8]>>);
+
+/// What can be told of a record at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub(crate) etag: Option<Etag>,
+    pub(crate) seen: Now,
+    /// Of its access token, if there is one.
+    pub(crate) term: Option<Term>,
+}
 
 const KINDS: [ErrorKind; 3] = [ErrorKind::Unavailable, ErrorKind::Misconfigured, ErrorKind::OutcomeUnknown];
 const ROLES: [Role; 3] = [Role::None, Role::Visitor, Role::Member];
@@ -28,6 +39,12 @@ const ROLES: [Role; 3] = [Role::None, Role::Visitor, Role::Member];
 const NOWHERE: u16 = 0;
 const HERE: u16 = 1;
 const IN_THE_HEADER: u16 = 2;
+
+/// Who a record is.
+const EMPTY: u16 = 0;
+const FORGOTTEN: u16 = 1;
+const RETIRED: u16 = 2;
+const HELD: u16 = 3;
 
 impl Packed {
     /// Without the access token's text, where a header has it.
@@ -45,6 +62,13 @@ impl Packed {
         // The very same code wrote it, in this process.
         #[expect(clippy::expect_used)]
         Reader::new(&self.0).and_then(|mut from| from.held(header)).expect("it is read as it was written")
+    }
+
+    /// What can be told of it without unpacking it: no secret is copied.
+    pub(crate) fn outline(&self) -> Outline {
+        // As above.
+        #[expect(clippy::expect_used)]
+        Reader::new(&self.0).and_then(|mut from| from.outline()).expect("it is read as it was written").0
     }
 
     /// The version that the store was last known to have: the first part.
@@ -140,6 +164,21 @@ impl Writer {
         self.between(Timestamp::default(), seen.wall);
         // Finer than this, nobody compares it.
         self.number(u64::try_from(seen.monotonic.as_millis()).unwrap_or(u64::MAX));
+        match standing {
+            Standing::Empty => self.tag(EMPTY, 2),
+            Standing::Forgotten(_) => self.tag(FORGOTTEN, 2),
+            Standing::Retired(..) => self.tag(RETIRED, 2),
+            Standing::Held(chain) => {
+                self.tag(HELD, 2);
+                self.number(chain.generation);
+                self.duration(chain.lifetime);
+                let place = if header { IN_THE_HEADER } else { HERE };
+                self.tag(chain.tokens.access.as_ref().map_or(NOWHERE, |_| place), 2);
+                if let Some(access) = &chain.tokens.access {
+                    self.between(seen.wall, access.expires_at);
+                }
+            }
+        }
         self.number(*epoch);
         self.optional(*claim, |to, nonce| to.bits(nonce.0));
         self.optional(trouble.as_ref(), |to, trouble| {
@@ -150,48 +189,34 @@ impl Writer {
             to.text(&trouble.message);
         });
         match standing {
-            Standing::Empty => self.tag(0, 2),
-            Standing::Forgotten(lineage) => {
-                self.tag(1, 2);
-                self.bits(lineage.0);
-            }
+            Standing::Empty => {}
+            Standing::Forgotten(lineage) => self.bits(lineage.0),
             Standing::Retired(lineage, since) => {
-                self.tag(2, 2);
                 self.bits(lineage.0);
                 self.between(seen.wall, *since);
             }
-            Standing::Held(chain) => {
-                self.tag(3, 2);
-                self.chain(chain, seen.wall, header);
-            }
+            Standing::Held(chain) => self.chain(chain, seen.wall, header),
         }
         self
     }
 
     fn chain(&mut self, chain: &Chain, wall: Timestamp, header: bool) {
-        let Chain { lineage, generation, replaces, began, tokens, lifetime, refused, alternates, spent, doubt } = chain;
+        // The generation and the lifetime are in the outline.
+        let Chain { lineage, generation: _, replaces, began, tokens, lifetime: _, refused, alternates, spent, doubt } =
+            chain;
         self.bits(lineage.0);
-        self.number(*generation);
         self.optional(*replaces, |to, version| {
             to.bits(version.lineage.0);
             to.number(version.generation);
         });
         self.between(wall, *began);
-        match &tokens.access {
-            None => self.tag(NOWHERE, 2),
-            Some(access) => {
-                self.tag(if header { IN_THE_HEADER } else { HERE }, 2);
-                self.between(wall, access.expires_at);
-                if !header {
-                    self.text(access.value.expose());
-                }
-            }
+        if let Some(access) = tokens.access.as_ref().filter(|_| !header) {
+            self.text(access.value.expose());
         }
         self.optional(tokens.refresh.as_ref(), |to, refresh| {
             to.text(refresh.value.expose());
             to.one_of(&ROLES, &refresh.role);
         });
-        self.duration(*lifetime);
         self.tag((*refused).into(), 1);
         self.all(alternates, |to, aside| {
             to.text(aside.value.expose());
@@ -204,6 +229,15 @@ impl Writer {
             to.between(wall, doubt.last);
         });
     }
+}
+
+/// What an outline says of a chain that its schedule does not, and who the record is.
+#[derive(Default)]
+struct Kept {
+    standing: u16,
+    place: u16,
+    generation: u64,
+    lifetime: Duration,
 }
 
 /// Reads the same parts in the same order; `None` where they are not there.
@@ -282,10 +316,28 @@ impl<'a> Reader<'a> {
         self.optional(|from| from.bits().map(Etag::from_bits))
     }
 
-    fn held(&mut self, header: Option<&HeaderValue>) -> Option<Held> {
+    /// And what of it is needed to go on.
+    fn outline(&mut self) -> Option<(Outline, Kept)> {
         let etag = self.etag()?;
         let wall = self.moment(Timestamp::default())?;
         let seen = Now { wall, monotonic: Duration::from_millis(self.number()?) };
+        let mut kept = Kept { standing: self.tag(2), ..Kept::default() };
+        let mut term = None;
+        if kept.standing == HELD {
+            kept.generation = self.number()?;
+            kept.lifetime = self.duration()?;
+            kept.place = self.tag(2);
+            if kept.place != NOWHERE {
+                let Kept { generation, lifetime, .. } = kept;
+                term = Some(Term { ends: self.moment(wall)?, lifetime, generation });
+            }
+        }
+        Some((Outline { etag, seen, term }, kept))
+    }
+
+    fn held(&mut self, header: Option<&HeaderValue>) -> Option<Held> {
+        let (Outline { etag, seen, term }, kept) = self.outline()?;
+        let wall = seen.wall;
         let epoch = self.number()?;
         let claim = self.optional(|from| from.bits().map(Nonce))?;
         let trouble = self.optional(|from| {
@@ -297,37 +349,43 @@ impl<'a> Reader<'a> {
                 message: from.text()?.to_owned(),
             })
         })?;
-        let standing = match self.tag(2) {
-            0 => Standing::Empty,
-            1 => Standing::Forgotten(Lineage(self.bits()?)),
-            2 => Standing::Retired(Lineage(self.bits()?), self.moment(wall)?),
-            _ => Standing::Held(self.chain(wall, header)?),
+        let standing = match kept.standing {
+            EMPTY => Standing::Empty,
+            FORGOTTEN => Standing::Forgotten(Lineage(self.bits()?)),
+            RETIRED => Standing::Retired(Lineage(self.bits()?), self.moment(wall)?),
+            _ => Standing::Held(self.chain(wall, header, &kept, term)?),
         };
         Some(Held { record: Record { epoch, standing, claim, trouble }, etag, seen })
     }
 
-    fn chain(&mut self, wall: Timestamp, header: Option<&HeaderValue>) -> Option<Chain> {
-        let (lineage, generation) = (Lineage(self.bits()?), self.number()?);
+    fn chain(
+        &mut self,
+        wall: Timestamp,
+        header: Option<&HeaderValue>,
+        kept: &Kept,
+        term: Option<Term>,
+    ) -> Option<Chain> {
+        let lineage = Lineage(self.bits()?);
         let replaces =
             self.optional(|from| Some(Version { lineage: Lineage(from.bits()?), generation: from.number()? }))?;
         let began = self.moment(wall)?;
-        let access = match self.tag(2) {
-            NOWHERE => None,
-            place => {
-                let ends = self.moment(wall)?;
-                let text = if place == HERE { self.text()? } else { std::str::from_utf8(header?.as_bytes()).ok()? };
+        let access = match term {
+            None => None,
+            Some(Term { ends, .. }) => {
+                let text =
+                    if kept.place == HERE { self.text()? } else { std::str::from_utf8(header?.as_bytes()).ok()? };
                 Some(AccessToken::new(text, ends))
             }
         };
         let refresh = self.optional(|from| Some(RefreshToken::new(from.text()?, from.one_of(&ROLES)?)))?;
         Some(Chain {
             lineage,
-            generation,
+            generation: kept.generation,
             replaces,
             began,
             // As they were: not even a blank one is left out.
             tokens: Tokens { access, refresh },
-            lifetime: self.duration()?,
+            lifetime: kept.lifetime,
             refused: self.tag(1) != 0,
             alternates: self
                 .all(|from| Some(Alternate { value: Secret::new(from.text()?), generation: from.number()? }))?,
@@ -379,6 +437,7 @@ mod tests {
                     let packed = Packed::new(&held, header.is_some());
                     assert_eq!(packed.unpack(header.as_ref()), held);
                     assert_eq!(packed.etag(), etag);
+                    assert_eq!(packed.outline(), Outline { etag, seen, term: record.chain().and_then(Term::of) });
                 }
             }
         }

@@ -1,14 +1,16 @@
 //! One visitor, and what can be asked of it.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderValue;
 
 use crate::clock::Timestamp;
 use crate::driver::{Boarded, Driver, Joined, half_way, runtime};
-use crate::entry::{Entry, Snapshot};
+use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::events::VisitorLost;
 use crate::key::VisitorId;
@@ -99,6 +101,31 @@ pub struct Visitor {
     entry: Entry,
 }
 
+type Obtained<'a> = Pin<Box<dyn Future<Output = Result<Authorization, Error>> + Send + 'a>>;
+
+/// The token at hand, or else the one that is obtained. Written out, since an `async fn` would move a token at hand about so often that
+/// it took half as long again to have it.
+struct Serving<'a> {
+    visitor: &'a Visitor,
+    obtained: Option<Obtained<'a>>,
+}
+
+impl Future for Serving<'_> {
+    type Output = Result<Authorization, Error>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let visitor = self.visitor;
+        if self.obtained.is_none()
+            && let Some(header) = visitor.present(&Goal::Serve)
+        {
+            visitor.driver.meters.hit();
+            return Poll::Ready(Ok(Authorization { header, lost: None }));
+        }
+        self.obtained.get_or_insert_with(|| visitor.obtained(Goal::Serve)).as_mut().poll(context)
+    }
+}
+
 impl Visitor {
     pub(crate) fn new(driver: Arc<Driver>, entry: Entry) -> Self {
         Self { driver, entry }
@@ -116,14 +143,9 @@ impl Visitor {
     ///
     /// # Errors
     /// Never a new visitor in place of an error: see [`ErrorKind`]. All who waited for one grant get the same error.
-    pub async fn authorization(&self) -> Result<Authorization, Error> {
-        match self.present(&Goal::Serve) {
-            Some(header) => {
-                self.driver.meters.hit();
-                Ok(Authorization { header, lost: None })
-            }
-            None => Box::pin(self.obtain(Goal::Serve)).await,
-        }
+    #[inline]
+    pub fn authorization(&self) -> impl Future<Output = Result<Authorization, Error>> + Send + use<'_> {
+        Serving { visitor: self, obtained: None }
     }
 
     /// Renews if `rejected` (the access token that was answered with a 401) is still the current one; else returns the
@@ -133,7 +155,7 @@ impl Visitor {
     /// As [`authorization`](Self::authorization).
     pub async fn renew_if(&self, rejected: impl AsRef<[u8]>) -> Result<Authorization, Error> {
         let rejected = String::from_utf8_lossy(rejected.as_ref()).into_owned();
-        Box::pin(self.obtain(Goal::Replace(Secret::new(rejected)))).await
+        self.obtained(Goal::Replace(Secret::new(rejected))).await
     }
 
     /// Renews without checking whether that is needed. Calls at the same time share one grant.
@@ -149,7 +171,7 @@ impl Visitor {
             ));
         }
         let rejected = tokens.access.map_or_else(|| Secret::new(""), |token| token.value);
-        Box::pin(self.obtain(Goal::Replace(rejected))).await
+        self.obtained(Goal::Replace(rejected)).await
     }
 
     /// This visitor's valid tokens, renewed or minted as needed, and kept: a visitor that exists is never replaced by this.
@@ -267,6 +289,9 @@ impl Visitor {
     /// # Errors
     /// As [`tokens`](Self::tokens).
     pub async fn retired(&self) -> Result<Option<Timestamp>, Error> {
+        if self.entry.has_token() {
+            return Ok(None);
+        }
         Ok(self.record().await?.and_then(|record| record.retired()))
     }
 
@@ -329,24 +354,30 @@ impl Visitor {
     }
 
     /// A header from memory that serves this goal, if there is one. Starts a renewal beside it if that is due.
+    #[inline(always)]
     fn present(&self, goal: &Goal) -> Option<HeaderValue> {
-        let snapshot = self.entry.snapshot();
-        let snapshot = snapshot.as_ref()?;
-        let header = snapshot.header.as_ref()?;
-        if goal.rejects(header) {
-            return None;
-        }
+        let guard = self.entry.snapshot();
+        let snapshot = guard.as_ref()?;
+        let header = snapshot.header_for(goal)?;
         let now = self.driver.clock.wall();
-        (snapshot.is_calm(now) || self.attend(snapshot, now)).then(|| header.clone())
+        if !snapshot.calm().holds_at(now) {
+            drop(guard);
+            return self.attend(goal, now);
+        }
+        let header = header.clone();
+        drop(guard);
+        Some(header)
     }
 
-    /// There may be more to do than to serve a token; whether it is usable.
+    /// The same, where there may be more to do than to serve a token.
     #[cold]
-    fn attend(&self, snapshot: &Snapshot, now: Timestamp) -> bool {
-        let (policy, held) = (&*self.driver.policy, snapshot.held());
-        let schedule = snapshot.schedule(&held, policy, self.entry.spread());
+    fn attend(&self, goal: &Goal, now: Timestamp) -> Option<HeaderValue> {
+        let snapshot = self.entry.snapshot();
+        let snapshot = snapshot.as_ref()?;
+        let (policy, outline) = (&*self.driver.policy, snapshot.outline());
+        let schedule = snapshot.schedule(&outline, policy, self.entry.spread());
         if !schedule.is_usable(now) {
-            return false;
+            return None;
         }
         if schedule.is_due(now) {
             self.renew_meanwhile();
@@ -354,11 +385,11 @@ impl Visitor {
         if snapshot.wants_a_look(now, policy.look_after) {
             snapshot.needs_no_look(now, &schedule, policy.look_after);
             // Whether another instance signed this visitor in or out, where nobody would have told.
-            if !self.driver.elsewhere.covers(held.seen.monotonic) {
+            if !self.driver.elsewhere.covers(outline.seen.monotonic) {
                 self.driver.look(&self.entry);
             }
         }
-        true
+        snapshot.header_for(goal).cloned()
     }
 
     #[cold]
@@ -374,6 +405,12 @@ impl Visitor {
             ErrorKind::Busy,
             "no token in time: another holder's grant, or our own, is still under way; the visitor is kept, try again",
         )
+    }
+
+    /// What [`obtain`](Self::obtain) gives: apart, and behind a pointer, so that whoever has a token at hand does not carry it.
+    #[cold]
+    fn obtained(&self, goal: Goal) -> Obtained<'_> {
+        Box::pin(self.obtain(goal))
     }
 
     /// Waits for a flight, and for another where the first one's end is not what this caller needs.

@@ -2,9 +2,13 @@
 
 use std::net::IpAddr;
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, Method, request};
+use http::{HeaderMap, HeaderValue, Method, request};
+
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Where a request comes from, as far as its browser tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +20,6 @@ pub(crate) struct Arrival {
     /// The browser may have a session cookie that it did not send along: `SameSite=Lax` keeps it from what other sites start, but
     /// for a link that is followed.
     pub(crate) cookie_withheld: bool,
-    /// The server was addressed as this very machine.
-    pub(crate) loopback: bool,
     /// It asks for a page to show.
     pub(crate) document: bool,
     /// It is no style, script, font or the like, for which nobody acts as a visitor before the answer.
@@ -26,30 +28,27 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     pub(crate) fn of(request: &request::Parts) -> Self {
-        let cross_site = is_cross_site(request);
-        let text = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-        let document = text("sec-fetch-mode") == Some("navigate") && text("sec-fetch-dest") == Some("document");
+        let site = site(&request.headers);
+        let cross_site = is_cross_site(request, site);
+        let own = site.map_or(!cross_site, |site| matches!(site, b"same-origin" | b"none"));
+        let text = |name: &HeaderName| request.headers.get(name).map(HeaderValue::as_bytes);
+        let dest = text(&DEST);
+        let document = dest == Some(b"document") && text(&MODE) == Some(b"navigate");
         let followed = document && matches!(request.method, Method::GET | Method::HEAD);
-        let loopback = host(request).is_some_and(|host| is_loopback(&host));
-        let dest = text("sec-fetch-dest");
-        let may_need_tokens = dest.is_none_or(|dest| matches!(dest, "document" | "iframe" | "empty"));
-        let own = match site(request) {
-            Some(site) => matches!(site, b"same-origin" | b"none"),
-            None => !cross_site,
-        };
-        Self { cross_site, own, cookie_withheld: cross_site && !followed, loopback, document, may_need_tokens }
+        let may_need_tokens = dest.is_none_or(|dest| matches!(dest, b"document" | b"iframe" | b"empty"));
+        Self { cross_site, own, cookie_withheld: cross_site && !followed, document, may_need_tokens }
     }
 }
 
 /// What the browser says of where the request was made; nothing that it knows, if it says so twice.
-fn site(request: &request::Parts) -> Option<&[u8]> {
-    let mut all = request.headers.get_all("sec-fetch-site").iter().map(|site| site.as_bytes());
+fn site(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut all = headers.get_all(&SITE).iter().map(HeaderValue::as_bytes);
     let first = all.next()?;
     Some(if all.next().is_some() { b"" } else { first })
 }
 
-fn is_cross_site(request: &request::Parts) -> bool {
-    match site(request) {
+fn is_cross_site(request: &request::Parts, site: Option<&[u8]>) -> bool {
+    match site {
         Some(site) => !matches!(site, b"same-origin" | b"same-site" | b"none"),
         // Of a browser that does not tell: where it names an origin, that has to be ours.
         None => request.headers.contains_key(ORIGIN) && !is_same_origin(request),
@@ -58,8 +57,8 @@ fn is_cross_site(request: &request::Parts) -> bool {
 
 /// Whether the browser says that a page of this very host made it send this.
 pub(crate) fn is_same_origin(request: &request::Parts) -> bool {
-    let site = site(request);
-    let origin = single(&request.headers, ORIGIN.as_str()).and_then(|origin| origin.split_once("://"));
+    let site = site(&request.headers);
+    let origin = single(&request.headers, &ORIGIN).and_then(|origin| origin.split_once("://"));
     let (Some((scheme, from)), Some(host)) = (origin, host(request)) else { return false };
     let port = |authority: &Authority| authority.port_u16().or(if scheme == "https" { Some(443) } else { Some(80) });
     let Ok(from) = from.parse::<Authority>() else { return false };
@@ -70,7 +69,7 @@ pub(crate) fn is_same_origin(request: &request::Parts) -> bool {
 }
 
 /// A header that is there once.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut all = headers.get_all(name).iter();
     all.next().filter(|_| all.next().is_none())?.to_str().ok()
 }
@@ -78,11 +77,13 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 fn host(request: &request::Parts) -> Option<Authority> {
     match request.uri.authority() {
         Some(authority) => Some(authority.clone()),
-        None => single(&request.headers, HOST.as_str())?.parse().ok(),
+        None => single(&request.headers, &HOST)?.parse().ok(),
     }
 }
 
-fn is_loopback(host: &Authority) -> bool {
+/// Whether the server was addressed as this very machine.
+pub(crate) fn is_loopback(request: &request::Parts) -> bool {
+    let Some(host) = host(request) else { return false };
     let name = host.host();
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn loopback_is_told_by_the_parsed_host() {
-        let loopback = |host: &str| Arrival::of(&request("GET", &[("host", host)])).loopback;
+        let loopback = |host: &str| is_loopback(&request("GET", &[("host", host)]));
         for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.9.9.9", "[::1]:8080"] {
             assert!(loopback(host), "{host}");
         }

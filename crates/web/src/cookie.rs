@@ -24,13 +24,20 @@ impl SessionId {
 
     /// The id that this text is, and no other spelling of it.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        (bytes.len() == 16).then(|| Self(Secret::new(text)))
+        let mut bytes = [0; 16];
+        // Also what is longer has no room there.
+        let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        (decoded == bytes.len()).then(|| Self(Secret::new(text)))
     }
 
     /// Its text.
     pub(crate) fn key(&self) -> &str {
         self.0.expose()
+    }
+
+    /// The same, to keep.
+    pub(crate) fn secret(&self) -> Secret {
+        self.0.clone()
     }
 }
 
@@ -75,10 +82,14 @@ impl<T> Shown<T> {
 /// What the cookies are called, and where they may go.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieName {
-    pub(crate) text: String,
+    /// With the prefix.
+    full: String,
     /// On loopback, without the prefix and without `Secure`.
     pub(crate) plain_on_loopback: bool,
 }
+
+/// Browsers take a cookie of this prefix from the very host alone.
+const PREFIX: &str = "__Host-";
 
 impl CookieName {
     pub(crate) fn new(text: &str) -> Result<Self, Error> {
@@ -90,38 +101,43 @@ impl CookieName {
                  with; the prefix __Host- is added by itself",
             ));
         }
-        Ok(Self { text: text.to_owned(), plain_on_loopback: false })
+        Ok(Self { full: format!("{PREFIX}{text}"), plain_on_loopback: false })
     }
 
-    fn is_plain(&self, loopback: bool) -> bool {
-        self.plain_on_loopback && loopback
+    /// Unless said otherwise.
+    pub(crate) fn usual() -> Self {
+        Self { full: format!("{PREFIX}visitor"), plain_on_loopback: false }
+    }
+
+    /// Without the prefix.
+    pub(crate) fn text(&self) -> &str {
+        &self.full[PREFIX.len()..]
+    }
+
+    /// What a request's cookies are called.
+    fn called(&self, plain: bool) -> &str {
+        if plain { self.text() } else { &self.full }
     }
 
     /// The values of all cookies of this name, with this after it; `None` for one that is no text.
-    pub(crate) fn values<'a>(
-        &self,
-        headers: &'a HeaderMap,
-        suffix: &str,
-        loopback: bool,
-    ) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
-        let prefix = if self.is_plain(loopback) { "" } else { "__Host-" };
-        let name = format!("{prefix}{}{suffix}=", self.text);
-        let pairs =
-            headers.get_all(COOKIE).into_iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
-        pairs.filter_map(move |pair| {
-            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
-            Some(std::str::from_utf8(value).ok())
+    pub(crate) fn values<'h, 'n>(
+        &'n self,
+        headers: &'h HeaderMap,
+        suffix: &'n str,
+        plain: bool,
+    ) -> impl Iterator<Item = Option<&'h str>> + use<'h, 'n> {
+        let name = self.called(plain);
+        pairs(headers).filter_map(move |pair| {
+            let rest = pair.strip_prefix(name.as_bytes())?.strip_prefix(suffix.as_bytes())?;
+            Some(std::str::from_utf8(rest.strip_prefix(b"=")?).ok())
         })
     }
 
     /// What stands after this name and a hyphen in the names of all cookies that begin so.
-    pub(crate) fn suffixes(&self, headers: &HeaderMap, loopback: bool) -> Vec<String> {
-        let prefix = if self.is_plain(loopback) { "" } else { "__Host-" };
-        let name = format!("{prefix}{}-", self.text);
-        let pairs =
-            headers.get_all(COOKIE).into_iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
-        let suffixes = pairs.filter_map(|pair| {
-            let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+    pub(crate) fn suffixes(&self, headers: &HeaderMap, plain: bool) -> Vec<String> {
+        let name = self.called(plain);
+        let suffixes = pairs(headers).filter_map(|pair| {
+            let rest = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"-")?;
             let suffix = rest.split(|byte| *byte == b'=').next()?;
             std::str::from_utf8(suffix).ok().map(str::to_owned)
         });
@@ -129,12 +145,18 @@ impl CookieName {
     }
 
     /// The header that gives a cookie to the browser, for so long.
-    pub(crate) fn cookie(&self, suffix: &str, value: &str, keep: Duration, loopback: bool) -> Option<HeaderValue> {
-        let (prefix, secure) = if self.is_plain(loopback) { ("", "") } else { ("__Host-", "; Secure") };
-        let (name, seconds) = (&self.text, keep.min(LONGEST).as_secs());
-        let text = format!("{prefix}{name}{suffix}={value}; Path=/; Max-Age={seconds}; HttpOnly{secure}; SameSite=Lax");
+    pub(crate) fn cookie(&self, suffix: &str, value: &str, keep: Duration, plain: bool) -> Option<HeaderValue> {
+        let secure = if plain { "" } else { "; Secure" };
+        let (name, seconds) = (self.called(plain), keep.min(LONGEST).as_secs());
+        let text = format!("{name}{suffix}={value}; Path=/; Max-Age={seconds}; HttpOnly{secure}; SameSite=Lax");
         let mut header = HeaderValue::from_str(&text).ok()?;
         header.set_sensitive(true);
         Some(header)
     }
+}
+
+/// All cookies of a request, each with its name.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let headers = headers.get_all(COOKIE).into_iter();
+    headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';')).map(<[u8]>::trim_ascii)
 }

@@ -14,9 +14,9 @@ pub(crate) struct IdCookie {
 
 impl IdCookie {
     /// Reads the session from a request's cookies, and when they were given out. A damaged cookie beside a good one is passed over: the good one counts.
-    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> Shown<(SessionId, Day)> {
+    pub(crate) fn read(&self, headers: &HeaderMap, plain: bool) -> Shown<(SessionId, Day)> {
         let mut shown = Shown::Nothing;
-        for cookie in self.name.values(headers, "", loopback) {
+        for cookie in self.name.values(headers, "", plain) {
             let session = cookie.and_then(|value| {
                 let (id, day) = value.split_once('.')?;
                 let day = Some(day).filter(|day| day.len() <= 6 && day.bytes().all(|b| b.is_ascii_digit()))?;
@@ -34,8 +34,8 @@ impl IdCookie {
     }
 
     /// The header that gives this session to the browser, for so long.
-    pub(crate) fn write(&self, id: &SessionId, today: Day, keep: Duration, loopback: bool) -> Option<HeaderValue> {
-        self.name.cookie("", &format!("{}.{}", id.key(), today.0), keep, loopback)
+    pub(crate) fn write(&self, id: &SessionId, today: Day, keep: Duration, plain: bool) -> Option<HeaderValue> {
+        self.name.cookie("", &format!("{}.{}", id.key(), today.0), keep, plain)
     }
 }
 
@@ -112,20 +112,18 @@ mod tests {
     }
 
     #[test]
-    fn the_plain_name_is_for_loopback_and_only_where_it_is_wanted() {
-        let mut cookie = cookie();
-        cookie.name.plain_on_loopback = true;
+    fn the_plain_name_comes_without_secure() {
+        let cookie = cookie();
         let id = SessionId::new();
-        let write = |cookie: &IdCookie, loopback| {
-            let header = cookie.write(&id, Day(1), Duration::from_secs(800 * 24 * 60 * 60), loopback).unwrap();
+        let write = |plain| {
+            let header = cookie.write(&id, Day(1), Duration::from_secs(800 * 24 * 60 * 60), plain).unwrap();
             header.to_str().unwrap().to_owned()
         };
-        let plain = write(&cookie, true);
+        let plain = write(true);
         assert!(plain.starts_with("visitor=") && !plain.contains("Secure"), "{plain}");
         assert!(plain.contains("Max-Age=34560000;"), "no longer than browsers keep it: {plain}");
-        assert!(write(&cookie, false).starts_with("__Host-visitor="));
-        cookie.name.plain_on_loopback = false;
-        assert!(write(&cookie, true).contains("Secure"));
+        let full = write(false);
+        assert!(full.starts_with("__Host-visitor=") && full.contains("; Secure;"), "{full}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Where a session's tokens are kept: by the server, under an id that the browser shows, or by the browser itself.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, request};
 use wix_visitor_core::record::Record;
 use wix_visitor_core::{Secret, StoreKey, Visitors};
 
-use crate::cookie::{Day, SessionId, Shown};
+use crate::arrival::is_loopback;
+use crate::cookie::{CookieName, Day, SessionId, Shown};
 use crate::id_cookie::IdCookie;
 use crate::pocket::Pocket;
 use crate::sealed::{Held, Jar, SealedCookies};
@@ -52,7 +53,7 @@ impl Known {
     /// The visitor's key: of what the browser keeps, each version is a visitor of its own.
     pub(crate) fn key(&self) -> Secret {
         match &self.held {
-            None => Secret::new(self.id.key()),
+            None => self.id.secret(),
             Some(held) => Secret::new(format!("{}.{}", held.id.key(), held.version)),
         }
     }
@@ -61,21 +62,30 @@ impl Known {
 impl Sessions {
     /// What its cookies are called.
     pub(crate) fn name(&self) -> &str {
+        self.cookie_name().text()
+    }
+
+    fn cookie_name(&self) -> &CookieName {
         match &self.keeping {
-            Keeping::Server(cookie) => &cookie.name.text,
-            Keeping::Browser(cookies, _) => &cookies.name.text,
+            Keeping::Server(cookie) => &cookie.name,
+            Keeping::Browser(cookies, _) => &cookies.name,
         }
     }
 
+    /// Whether the cookies of such a request have their plain name.
+    pub(crate) fn is_plain(&self, request: &request::Parts) -> bool {
+        self.cookie_name().plain_on_loopback && is_loopback(request)
+    }
+
     /// Reads a session; and which cookies there are, where the browser keeps it.
-    pub(crate) fn read(&self, headers: &HeaderMap, loopback: bool) -> (Shown<Known>, Jar) {
+    pub(crate) fn read(&self, headers: &HeaderMap, plain: bool) -> (Shown<Known>, Jar) {
         match &self.keeping {
             Keeping::Server(cookie) => {
                 let known = |(id, day)| Known { id, day, held: None };
-                (cookie.read(headers, loopback).map(known), Jar::default())
+                (cookie.read(headers, plain).map(known), Jar::default())
             }
             Keeping::Browser(cookies, pocket) => {
-                let jar = cookies.jar(headers, loopback);
+                let jar = cookies.jar(headers, plain);
                 let known = |held: Box<Held>| {
                     pocket.saw(&held.id, held.version);
                     let known = Known { id: held.id.clone(), day: held.day, held: Some(held) };
@@ -84,7 +94,7 @@ impl Sessions {
                     }
                     known
                 };
-                (cookies.read(headers, &jar, loopback).map(known), jar)
+                (cookies.read(headers, &jar, plain).map(known), jar)
             }
         }
     }
@@ -102,7 +112,7 @@ impl Sessions {
         jar: &Jar,
         news: &News,
         (page, used): (bool, bool),
-        loopback: bool,
+        plain: bool,
     ) -> Vec<HeaderValue> {
         let (now, keep) = (self.visitors.now(), self.visitors.policy().keep);
         let today = Day::of(now);
@@ -114,7 +124,7 @@ impl Sessions {
                     News::Another => true,
                     News::Same => another_day,
                 };
-                tell.then(|| cookie.write(id, today, keep, loopback)).flatten().into_iter().collect()
+                tell.then(|| cookie.write(id, today, keep, plain)).flatten().into_iter().collect()
             }
             Keeping::Browser(cookies, pocket) => {
                 let record = pocket.record(&self.store_key(key)).filter(|record| record.chain().is_some());
@@ -141,7 +151,7 @@ impl Sessions {
                 let same = || Some(before?.record.clone()).filter(|_| matches!(news, News::Same));
                 let record = record.or_else(same).unwrap_or_else(Record::default);
                 let held = Held { id: id.clone(), era, version, day: today, record, stale_key: false };
-                cookies.write(&held, jar, keep, now, loopback)
+                cookies.write(&held, jar, keep, now, plain)
             }
         }
     }

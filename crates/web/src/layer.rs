@@ -29,7 +29,7 @@ pub struct SessionLayer {
 impl SessionLayer {
     /// Sessions of this site's visitors, in the cookie `__Host-visitor`.
     pub fn new(visitors: &Visitors) -> Self {
-        Self { visitors: visitors.clone(), name: usual_name() }
+        Self { visitors: visitors.clone(), name: CookieName::usual() }
     }
 
     /// Names the cookie `__Host-<name>`: for two sites on one host.
@@ -43,8 +43,9 @@ impl SessionLayer {
     /// Where the server is addressed as this very machine (`localhost`, 127.0.0.0/8, `[::1]`), the cookie has its plain name and no
     /// `Secure`: for browsers that want `https` even there.
     #[must_use]
-    pub fn plain_on_loopback(self) -> Self {
-        Self { name: CookieName { plain_on_loopback: true, ..self.name }, ..self }
+    pub fn plain_on_loopback(mut self) -> Self {
+        self.name.plain_on_loopback = true;
+        self
     }
 }
 
@@ -89,7 +90,7 @@ impl SealedSessionLayer {
     ) -> Result<Self, Error> {
         let pocket = Pocket::new();
         let visitors = configure(Visitors::builder(client_id, endpoint, pocket.clone())).build()?;
-        Ok(Self { visitors, pocket, ring, name: usual_name() })
+        Ok(Self { visitors, pocket, ring, name: CookieName::usual() })
     }
 
     /// The visitors of these sessions: to call APIs as one of them, to see their events, and to shut down. What is asked of it by a
@@ -108,17 +109,16 @@ impl SealedSessionLayer {
 
     /// As [`SessionLayer::plain_on_loopback`].
     #[must_use]
-    pub fn plain_on_loopback(self) -> Self {
-        Self { name: CookieName { plain_on_loopback: true, ..self.name }, ..self }
+    pub fn plain_on_loopback(mut self) -> Self {
+        self.name.plain_on_loopback = true;
+        self
     }
 }
 
-fn usual_name() -> CookieName {
-    CookieName { text: "visitor".to_owned(), plain_on_loopback: false }
-}
-
 fn renamed(old: &CookieName, name: &str) -> Result<CookieName, Error> {
-    Ok(CookieName { plain_on_loopback: old.plain_on_loopback, ..CookieName::new(name)? })
+    let mut new = CookieName::new(name)?;
+    new.plain_on_loopback = old.plain_on_loopback;
+    Ok(new)
 }
 
 impl<S> Layer<S> for SessionLayer {

@@ -88,22 +88,22 @@ impl SealedCookies {
     }
 
     /// Which cookies there are.
-    pub(crate) fn jar(&self, headers: &HeaderMap, loopback: bool) -> Jar {
+    pub(crate) fn jar(&self, headers: &HeaderMap, plain: bool) -> Jar {
         let era = |suffix: &String| suffix.split('-').next().and_then(|era| era.parse().ok());
-        let suffixes = self.name.suffixes(headers, loopback).into_iter();
+        let suffixes = self.name.suffixes(headers, plain).into_iter();
         let all: Vec<_> = suffixes.filter_map(|suffix| era(&suffix).map(|era| (suffix, era))).collect();
         Jar { era: all.iter().map(|(_, era)| *era).max(), all }
     }
 
     /// Reads the newest session of a request, which is of the latest era. What is damaged counts if it may be newer than what is not.
-    pub(crate) fn read(&self, headers: &HeaderMap, jar: &Jar, loopback: bool) -> Shown<Box<Held>> {
+    pub(crate) fn read(&self, headers: &HeaderMap, jar: &Jar, plain: bool) -> Shown<Box<Held>> {
         let Some(era) = jar.era else { return Shown::Nothing };
         let mut best: Option<Held> = None;
         let mut damaged: Option<Option<u64>> = None;
         for place in 0..2 {
-            match self.find(headers, Part::Session, era, place, loopback) {
+            match self.find(headers, Part::Session, era, place, plain) {
                 // The access part never outlives the session's own.
-                Found::Nothing => match self.find(headers, Part::Access, era, place, loopback) {
+                Found::Nothing => match self.find(headers, Part::Access, era, place, plain) {
                     Found::Nothing => {}
                     Found::Whole(version, _) => damaged = Some(newest(damaged, Some(version))),
                     Found::Damaged(version) => damaged = Some(newest(damaged, version)),
@@ -123,7 +123,7 @@ impl SealedCookies {
             (None, _) => Shown::Damaged,
             (Some(best), Some(version)) if version.is_none_or(|version| version > best.version) => Shown::Damaged,
             (Some(mut best), _) => {
-                self.add_access(headers, &mut best, loopback);
+                self.add_access(headers, &mut best, plain);
                 Shown::Session(Box::new(best))
             }
         }
@@ -135,7 +135,7 @@ impl SealedCookies {
             Part::Session => "session",
             Part::Access => id.map_or("", SessionId::key),
         };
-        format!("cookie {} {} {era} {version} {part}", self.client_id, self.name.text).into_bytes()
+        format!("cookie {} {} {era} {version} {part}", self.client_id, self.name.text()).into_bytes()
     }
 
     fn open(&self, era: u32, version: u64, sealed: &[u8]) -> Option<Held> {
@@ -147,9 +147,9 @@ impl SealedCookies {
     }
 
     /// Without it, or with one that is damaged, the access token is renewed.
-    fn add_access(&self, headers: &HeaderMap, held: &mut Held, loopback: bool) {
+    fn add_access(&self, headers: &HeaderMap, held: &mut Held, plain: bool) {
         let Standing::Held(chain) = &mut held.record.standing else { return };
-        let found = self.find(headers, Part::Access, held.era, held.version % 2, loopback);
+        let found = self.find(headers, Part::Access, held.era, held.version % 2, plain);
         let Found::Whole(version, sealed) = found else { return };
         let purpose = self.purpose(Part::Access, (held.era, version), Some(&held.id));
         let plain = self.ring.open(&purpose, &sealed).ok().filter(|_| version == held.version);
@@ -165,7 +165,7 @@ impl SealedCookies {
         jar: &Jar,
         keep: Duration,
         now: Timestamp,
-        loopback: bool,
+        plain: bool,
     ) -> Vec<HeaderValue> {
         let mut record = held.record.claimed(None);
         let mut access = None;
@@ -179,42 +179,41 @@ impl SealedCookies {
             day: held.day,
             record: String::from_utf8(encode(&record)).unwrap_or_default(),
         };
-        let mut cookies = self.seal(Part::Session, held, &session, keep, loopback);
+        let mut cookies = self.seal(Part::Session, held, &session, keep, plain);
         if let Some(access) = access {
             let keep = access.expires_at.since(now);
             let access = Access { value: access.value.expose().to_owned(), expires_ms: access.expires_at.as_millis() };
-            cookies.extend(self.seal(Part::Access, held, &access, keep, loopback));
+            cookies.extend(self.seal(Part::Access, held, &access, keep, plain));
         }
         // The rest the next time: a browser with more cookies than we ever give has them from somebody else.
         let past = jar.all.iter().filter(|(_, era)| *era < held.era).take(MOST_TAKEN_AWAY);
-        cookies.extend(
-            past.filter_map(|(suffix, _)| self.name.cookie(&format!("-{suffix}"), "", Duration::ZERO, loopback)),
-        );
+        cookies
+            .extend(past.filter_map(|(suffix, _)| self.name.cookie(&format!("-{suffix}"), "", Duration::ZERO, plain)));
         cookies
     }
 
-    fn seal(&self, part: Part, held: &Held, what: &impl Serialize, keep: Duration, loopback: bool) -> Vec<HeaderValue> {
+    fn seal(&self, part: Part, held: &Held, what: &impl Serialize, keep: Duration, plain: bool) -> Vec<HeaderValue> {
         let (era, version) = (held.era, held.version);
         // Strings and numbers: nothing that JSON cannot say.
-        let plain = Secret::new(serde_json::to_string(what).unwrap_or_default());
+        let text = Secret::new(serde_json::to_string(what).unwrap_or_default());
         let sealed = URL_SAFE_NO_PAD
-            .encode(self.ring.seal(&self.purpose(part, (era, version), Some(&held.id)), plain.expose().as_bytes()));
+            .encode(self.ring.seal(&self.purpose(part, (era, version), Some(&held.id)), text.expose().as_bytes()));
         let chunks: Vec<&str> =
             sealed.as_bytes().chunks(MOST).filter_map(|chunk| std::str::from_utf8(chunk).ok()).collect();
         let count = chunks.len();
         let cookie = |(at, chunk): (usize, &&str)| {
             let value = format!("{version}.{count}.{chunk}");
-            self.name.cookie(&suffix(part, era, version % 2, at), &value, keep, loopback)
+            self.name.cookie(&suffix(part, era, version % 2, at), &value, keep, plain)
         };
         chunks.iter().enumerate().filter_map(cookie).collect()
     }
 
     /// Puts one part together again.
-    fn find(&self, headers: &HeaderMap, part: Part, era: u32, place: u64, loopback: bool) -> Found {
+    fn find(&self, headers: &HeaderMap, part: Part, era: u32, place: u64, plain: bool) -> Found {
         let one = |at: usize| -> Result<Option<(u64, usize, &str)>, ()> {
             let name = suffix(part, era, place, at);
             let mut found = None;
-            for value in self.name.values(headers, &name, loopback) {
+            for value in self.name.values(headers, &name, plain) {
                 let mut fields = value.ok_or(())?.splitn(3, '.');
                 let version = fields.next().and_then(|text| text.parse::<u64>().ok()).ok_or(())?;
                 let count = fields.next().and_then(|text| text.parse::<usize>().ok()).ok_or(())?;

@@ -38,6 +38,8 @@ struct Inner {
     /// What the browser showed.
     shown: Option<Known>,
     jar: Jar,
+    /// Its cookies have their plain name.
+    plain: bool,
     state: Mutex<State>,
 }
 
@@ -76,7 +78,8 @@ enum Id {
 impl Session {
     pub(crate) fn of(request: &request::Parts, sessions: &Arc<Sessions>) -> Self {
         let arrival = Arrival::of(request);
-        let (shown, jar) = sessions.read(&request.headers, arrival.loopback);
+        let plain = sessions.is_plain(request);
+        let (shown, jar) = sessions.read(&request.headers, plain);
         let (id, shown) = match shown {
             Shown::Session(known) => (Id::Shown, Some(known)),
             Shown::Nothing if arrival.cookie_withheld => (Id::Withheld, None),
@@ -88,7 +91,7 @@ impl Session {
             }
         };
         let state = Mutex::new(State { id, used: false, answer: Answer::Ahead });
-        Self(Arc::new(Inner { sessions: Arc::clone(sessions), arrival, shown, jar, state }))
+        Self(Arc::new(Inner { sessions: Arc::clone(sessions), arrival, shown, jar, plain, state }))
     }
 
     /// The visitor of this session, new or not. Nothing is minted until a token is needed; where the browser keeps the tokens, that is
@@ -312,7 +315,7 @@ impl Session {
 
     fn current(&self) -> Result<Visitor, SessionError> {
         let key = match (&self.state().id, &self.0.shown) {
-            (Id::Offered(id) | Id::Changed(id), _) => Secret::new(id.key()),
+            (Id::Offered(id) | Id::Changed(id), _) => id.secret(),
             (Id::Shown, Some(known)) => known.key(),
             (Id::Damaged, _) => return Err(SessionError::Damaged),
             (Id::Withheld | Id::Shown, _) => return Err(SessionError::CrossSite),
@@ -356,9 +359,8 @@ impl Session {
             (Id::Shown, Some(known)) => (known.id.clone(), News::Same),
             _ => return,
         };
-        let key = if let (News::Same, Some(known)) = (&news, shown) { known.key() } else { Secret::new(id.key()) };
-        let mut cookies =
-            self.0.sessions.write((&key, &id, shown), &self.0.jar, &news, (page, used), self.0.arrival.loopback);
+        let key = if let (News::Same, Some(known)) = (&news, shown) { known.key() } else { id.secret() };
+        let mut cookies = self.0.sessions.write((&key, &id, shown), &self.0.jar, &news, (page, used), self.0.plain);
         // A session that was replaced meanwhile must not come back.
         if !cookies.is_empty()
             && matches!(news, News::Same)
@@ -476,6 +478,21 @@ mod tests {
 
         async fn grant(&self, _: &ClientId, _: &Grant, _: Duration) -> Result<GrantReply, GrantError> {
             Err(GrantError::new(GrantFailure::Transient, "nowhere"))
+        }
+    }
+
+    #[test]
+    fn the_plain_name_is_for_loopback_and_only_where_it_is_wanted() {
+        for wanted in [true, false] {
+            let visitors = Visitors::builder(ClientId::new("client").unwrap(), Nowhere, Pocket::new()).build().unwrap();
+            let mut name = CookieName::new("visitor").unwrap();
+            name.plain_on_loopback = wanted;
+            let sessions = Sessions { visitors, keeping: Keeping::Server(IdCookie { name }) };
+            let is_plain = |host: &str| {
+                sessions.is_plain(&Request::get("/").header("host", host).body(()).unwrap().into_parts().0)
+            };
+            assert_eq!(is_plain("localhost:8080"), wanted);
+            assert!(!is_plain("shop.example"));
         }
     }
 

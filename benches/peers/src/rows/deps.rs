@@ -1,4 +1,4 @@
-//! `deps`: how many crates each brings along, on this platform, at run time.
+//! `deps`: how many crates each brings into a program, on this platform. What only helps the compiler is counted beside.
 
 use crate::{
     Result,
@@ -20,11 +20,15 @@ pub(crate) fn row() -> Row {
 }
 
 fn run(_: &Rounds) -> Result<Outcome> {
-    let mut sides = Vec::new();
+    let (mut sides, mut counted) = (Vec::new(), Vec::new());
     for library in ALL {
-        let crates = Program::new(library)?.crates()?;
-        sides.push(Measured::counted(library.role, library.name, crates as f64));
+        let program = Program::new(library)?;
+        sides.push(Measured::counted(library.role, library.name, program.crates()? as f64));
+        // Of a handful of names, once.
+        counted.push((&*format!("with macros: {}", library.name).leak(), program.crates_and_macros()? as f64));
     }
-    let core = Program::new(CORE)?.crates()?;
-    Ok(Outcome { sides, counted: vec![(IN_CORE, core as f64)], ..Outcome::default() })
+    let core = Program::new(CORE)?;
+    counted.push((IN_CORE, core.crates()? as f64));
+    counted.push(("with macros: in core", core.crates_and_macros()? as f64));
+    Ok(Outcome { sides, counted, ..Outcome::default() })
 }

@@ -59,7 +59,9 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         peer::<Aws>(&runtime, rounds, &url)?,
         Side::new(Role::Foreign, WixSdk::NAME, || sdk.borrow_mut().nanoseconds(rounds.time)),
         Side::limit("atomic pointer, clock, clone of the header", || {
-            Ok(rounds.nanoseconds(|| drop(black_box(black_box(&floor).authorization()))))
+            // Within a task too, as the others are.
+            let call = async || drop(black_box(black_box(&floor).authorization()));
+            Ok(runtime.block_on(rounds.nanoseconds_async(call)))
         }),
     ];
     let sides = rounds.alternate(sides)?;

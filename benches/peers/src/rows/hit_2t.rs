@@ -50,7 +50,8 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         // A client of the SDK's cannot be shared by two threads.
         Side::new(Role::Foreign, "@wix/sdk, one thread", || Ok(1e9 / sdk.borrow_mut().nanoseconds(rounds.time)?)),
         Side::limit("atomic pointer, clock, clone of the header", || {
-            Ok(together(|| rounds.nanoseconds(|| drop(black_box(black_box(&floor).authorization())))))
+            let call = async || drop(black_box(black_box(&floor).authorization()));
+            Ok(together(|| runtime.block_on(rounds.nanoseconds_async(call))))
         }),
     ];
     Ok(rounds.alternate(sides)?.into())

@@ -40,6 +40,7 @@ pub enum Goal {
 
 impl Goal {
     /// Whether this header is what is to be replaced.
+    #[inline]
     pub fn rejects(&self, header: &HeaderValue) -> bool {
         matches!(self, Self::Replace(rejected) if header.as_bytes() == rejected.expose().as_bytes())
     }

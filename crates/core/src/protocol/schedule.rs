@@ -19,6 +19,35 @@ pub struct Schedule {
     plausible_before: u32,
 }
 
+/// What a schedule is made of: when an access token ends, for how long it lives, and how often its identity was renewed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Term {
+    pub(crate) ends: Timestamp,
+    pub(crate) lifetime: Duration,
+    pub(crate) generation: u64,
+}
+
+impl Term {
+    /// That of this chain's access token.
+    pub(crate) fn of(chain: &Chain) -> Option<Self> {
+        let ends = chain.tokens.access.as_ref()?.expires_at;
+        Some(Self { ends, lifetime: chain.lifetime, generation: chain.generation })
+    }
+
+    /// Its thresholds, as [`Schedule::of`] finds them.
+    pub(crate) fn schedule(&self, policy: &Policy, spread: u64) -> Schedule {
+        let most = self.lifetime / 8;
+        let jitter = fraction(policy.jitter.min(most), spread, self.generation);
+        let unusable = policy.unusable.min(most);
+        Schedule {
+            usable_until: self.ends - unusable,
+            // A policy's lead is no shorter than what is unusable.
+            due_before: millis(policy.lead.min(most).saturating_add(jitter).saturating_sub(unusable)).min(ALWAYS - 1),
+            plausible_before: millis(self.lifetime.saturating_add(SLACK).saturating_sub(unusable)),
+        }
+    }
+}
+
 /// Due whatever the time is.
 const ALWAYS: u32 = u32::MAX;
 
@@ -30,16 +59,7 @@ impl Schedule {
     /// The thresholds of this chain's access token. `spread` is the visitor's own number: the same on every instance and at
     /// every check.
     pub fn of(chain: &Chain, policy: &Policy, spread: u64) -> Self {
-        let Some(access) = &chain.tokens.access else { return Self::NONE };
-        let most = chain.lifetime / 8;
-        let jitter = fraction(policy.jitter.min(most), spread, chain.generation);
-        let unusable = policy.unusable.min(most);
-        Self {
-            usable_until: access.expires_at - unusable,
-            // A policy's lead is no shorter than what is unusable.
-            due_before: millis(policy.lead.min(most).saturating_add(jitter).saturating_sub(unusable)).min(ALWAYS - 1),
-            plausible_before: millis(chain.lifetime.saturating_add(SLACK).saturating_sub(unusable)),
-        }
+        Term::of(chain).map_or(Self::NONE, |term| term.schedule(policy, spread))
     }
 
     /// Whether the token may be sent.
