@@ -11,7 +11,7 @@ use crate::Result;
 /// A site whose visitors are kept in memory, and whose endpoint answers at once.
 #[allow(dead_code, reason = "not every program here needs it")]
 pub(crate) fn site() -> Result<Visitors> {
-    Ok(Visitors::builder(client_id()?, FakeEndpoint::default(), MemoryStore::default()).build()?)
+    Ok(Visitors::builder(client_id()?, FakeEndpoint::issued_by(ISSUER), MemoryStore::default()).build()?)
 }
 
 /// A site whose visitors are kept in memory, and whose endpoint is below this URL.

@@ -8,36 +8,39 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
-use wix_visitor_core::{Entropy, Error, ErrorKind, Secret, SystemEntropy, Timestamp};
+use wix_visitor_core::{Entropy, Error, ErrorKind, SystemEntropy, Timestamp};
+use zeroize::Zeroizing;
 
 /// The most that browsers keep a cookie for.
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The id of a session: 128 random bits, in the letters of base64url. It is as good as a password.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct SessionId(Secret);
+pub(crate) struct SessionId(Zeroizing<[u8; LETTERS]>);
+
+/// How many those bits have.
+const LETTERS: usize = 22;
 
 impl SessionId {
     pub(crate) fn new() -> Self {
-        Self(Secret::new(URL_SAFE_NO_PAD.encode(SystemEntropy.draw().to_be_bytes())))
+        let mut letters = Zeroizing::new([0; LETTERS]);
+        // There is room for as many as they are.
+        let _ = URL_SAFE_NO_PAD.encode_slice(SystemEntropy.draw().to_be_bytes(), &mut *letters);
+        Self(letters)
     }
 
-    /// The id that this text is, and no other spelling of it.
-    pub(crate) fn read(text: &str) -> Option<Self> {
-        let mut bytes = [0; 16];
-        // Also what is longer has no room there.
-        let decoded = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        (decoded == bytes.len()).then(|| Self(Secret::new(text)))
+    /// The id that these letters are, and no other spelling of it.
+    pub(crate) fn read(letters: &[u8]) -> Option<Self> {
+        let letters = Zeroizing::new(<[u8; LETTERS]>::try_from(letters).ok()?);
+        let known = letters.iter().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_'));
+        // Of the last, four bits are no part of it, and are zero.
+        (known && matches!(letters[LETTERS - 1], b'A' | b'Q' | b'g' | b'w')).then_some(Self(letters))
     }
 
     /// Its text.
     pub(crate) fn key(&self) -> &str {
-        self.0.expose()
-    }
-
-    /// The same, to keep.
-    pub(crate) fn secret(&self) -> Secret {
-        self.0.clone()
+        // Letters of ASCII.
+        std::str::from_utf8(&*self.0).unwrap_or_default()
     }
 }
 
@@ -119,17 +122,16 @@ impl CookieName {
         if plain { self.text() } else { &self.full }
     }
 
-    /// The values of all cookies of this name, with this after it; `None` for one that is no text.
+    /// The values of all cookies of this name, with this after it.
     pub(crate) fn values<'h, 'n>(
         &'n self,
         headers: &'h HeaderMap,
         suffix: &'n str,
         plain: bool,
-    ) -> impl Iterator<Item = Option<&'h str>> + use<'h, 'n> {
+    ) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
         let name = self.called(plain);
         pairs(headers).filter_map(move |pair| {
-            let rest = pair.strip_prefix(name.as_bytes())?.strip_prefix(suffix.as_bytes())?;
-            Some(std::str::from_utf8(rest.strip_prefix(b"=")?).ok())
+            pair.strip_prefix(name.as_bytes())?.strip_prefix(suffix.as_bytes())?.strip_prefix(b"=")
         })
     }
 

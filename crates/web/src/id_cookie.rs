@@ -17,11 +17,7 @@ impl IdCookie {
     pub(crate) fn read(&self, headers: &HeaderMap, plain: bool) -> Shown<(SessionId, Day)> {
         let mut shown = Shown::Nothing;
         for cookie in self.name.values(headers, "", plain) {
-            let session = cookie.and_then(|value| {
-                let (id, day) = value.split_once('.')?;
-                let day = Some(day).filter(|day| day.len() <= 6 && day.bytes().all(|b| b.is_ascii_digit()))?;
-                Some((SessionId::read(id)?, Day(day.parse().ok()?)))
-            });
+            let session = session(cookie);
             shown = match (shown, session) {
                 (Shown::Nothing | Shown::Damaged, Some(session)) => Shown::Session(session),
                 (Shown::Session((first, at)), Some((id, day))) if first == id => Shown::Session((id, at.max(day))),
@@ -37,6 +33,14 @@ impl IdCookie {
     pub(crate) fn write(&self, id: &SessionId, today: Day, keep: Duration, plain: bool) -> Option<HeaderValue> {
         self.name.cookie("", &format!("{}.{}", id.key(), today.0), keep, plain)
     }
+}
+
+/// An id, a dot, and a day of up to six digits.
+fn session(value: &[u8]) -> Option<(SessionId, Day)> {
+    let (id, rest) = value.split_at(value.iter().position(|byte| *byte == b'.')?);
+    let day = rest.strip_prefix(b".").filter(|day| (1..=6).contains(&day.len()))?;
+    let day = day.iter().try_fold(0, |day, digit| Some(day * 10 + u64::from(char::from(*digit).to_digit(10)?)))?;
+    Some((SessionId::read(id)?, Day(day)))
 }
 
 #[cfg(test)]
@@ -104,7 +108,7 @@ mod tests {
     fn a_session_is_found_beside_damage_and_two_sessions_are_none() {
         let one = format!("__Host-visitor={ONE}.5");
         let other = format!("__Host-visitor={OTHER}.5");
-        let shown = Shown::Session((SessionId::read(ONE).unwrap(), Day(5)));
+        let shown = Shown::Session((SessionId::read(ONE.as_bytes()).unwrap(), Day(5)));
         assert_eq!(read(&[&format!("{one}; {one}")]), shown);
         assert_eq!(read(&[&format!("{one}; __Host-visitor=cut")]), shown);
         assert_eq!(read(&[&format!("__Host-visitor=cut; {one}")]), shown);

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, request};
 use wix_visitor_core::record::Record;
 use wix_visitor_core::{Secret, StoreKey, Visitors};
+use zeroize::Zeroizing;
 
 use crate::arrival::is_loopback;
 use crate::cookie::{CookieName, Day, SessionId, Shown};
@@ -50,11 +51,11 @@ impl Known {
         self.held.as_ref().map_or(0, |held| held.version)
     }
 
-    /// The visitor's key: of what the browser keeps, each version is a visitor of its own.
-    pub(crate) fn key(&self) -> Secret {
+    /// Does something with the visitor's key: of what the browser keeps, each version is a visitor of its own.
+    pub(crate) fn with_key<T>(&self, act: impl FnOnce(&str) -> T) -> T {
         match &self.held {
-            None => self.id.secret(),
-            Some(held) => Secret::new(format!("{}.{}", held.id.key(), held.version)),
+            None => act(self.id.key()),
+            Some(held) => act(&Zeroizing::new(format!("{}.{}", held.id.key(), held.version))),
         }
     }
 }
@@ -90,7 +91,7 @@ impl Sessions {
                     pocket.saw(&held.id, held.version);
                     let known = Known { id: held.id.clone(), day: held.day, held: Some(held) };
                     if let Some(held) = known.held.as_ref().filter(|held| held.record.chain().is_some()) {
-                        pocket.offer(&self.store_key(&known.key()), &held.record);
+                        pocket.offer(&known.with_key(|key| self.store_key(key)), &held.record);
                     }
                     known
                 };
@@ -108,7 +109,7 @@ impl Sessions {
     /// another day, that a session goes on.
     pub(crate) fn write(
         &self,
-        (key, id, shown): (&Secret, &SessionId, Option<&Known>),
+        (id, shown): (&SessionId, Option<&Known>),
         jar: &Jar,
         news: &News,
         (page, used): (bool, bool),
@@ -127,7 +128,11 @@ impl Sessions {
                 tell.then(|| cookie.write(id, today, keep, plain)).flatten().into_iter().collect()
             }
             Keeping::Browser(cookies, pocket) => {
-                let record = pocket.record(&self.store_key(key)).filter(|record| record.chain().is_some());
+                let key = match (news, shown) {
+                    (News::Same, Some(known)) => known.with_key(|key| self.store_key(key)),
+                    _ => self.store_key(id.key()),
+                };
+                let record = pocket.record(&key).filter(|record| record.chain().is_some());
                 let before = shown.and_then(|shown| shown.held.as_deref());
                 let changed = match (&record, before) {
                     (Some(record), Some(before)) => record.version() != before.record.version(),
@@ -156,7 +161,7 @@ impl Sessions {
         }
     }
 
-    fn store_key(&self, key: &Secret) -> StoreKey {
-        StoreKey::new(self.visitors.issuer(), self.visitors.client_id(), key)
+    fn store_key(&self, key: &str) -> StoreKey {
+        StoreKey::new(self.visitors.issuer(), self.visitors.client_id(), &Secret::new(key))
     }
 }

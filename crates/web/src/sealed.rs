@@ -142,7 +142,7 @@ impl SealedCookies {
         let (plain, primary) = self.ring.open(&self.purpose(Part::Session, (era, version), None), sealed).ok()?;
         let session: Session = serde_json::from_slice(&plain).ok()?;
         let record = decode(session.record.as_bytes()).ok()?;
-        let id = SessionId::read(&session.id)?;
+        let id = SessionId::read(session.id.as_bytes())?;
         Some(Held { id, era, version, day: session.day, record, stale_key: !primary })
     }
 
@@ -214,7 +214,7 @@ impl SealedCookies {
             let name = suffix(part, era, place, at);
             let mut found = None;
             for value in self.name.values(headers, &name, plain) {
-                let mut fields = value.ok_or(())?.splitn(3, '.');
+                let mut fields = std::str::from_utf8(value).map_err(drop)?.splitn(3, '.');
                 let version = fields.next().and_then(|text| text.parse::<u64>().ok()).ok_or(())?;
                 let count = fields.next().and_then(|text| text.parse::<usize>().ok()).ok_or(())?;
                 let this = Some((version, count, fields.next().ok_or(())?));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, StatusCode, request};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, request};
 use tokio::time::Instant;
 use wix_visitor_core::{Secret, Timestamp, Tokens, Visitor, Visitors};
 
@@ -179,6 +179,11 @@ impl Session {
         Ok(visitor)
     }
 
+    /// Whether there may be something to do before the service is called.
+    pub(crate) fn wants_to_prepare(&self) -> bool {
+        self.0.sessions.in_browser() && self.0.shown.is_some() && self.0.arrival.may_need_tokens
+    }
+
     /// Renews what the browser keeps before the response begins, since its head has to carry that.
     pub(crate) async fn prepare(&self) {
         let due = async {
@@ -187,9 +192,6 @@ impl Session {
             let access = visitor.tokens().await.ok()?.access;
             status.due.then_some((visitor, access, status.usable))
         };
-        if !self.0.sessions.in_browser() || self.0.shown.is_none() || !self.0.arrival.may_need_tokens {
-            return;
-        }
         let Some((visitor, access, usable)) = due.await else { return };
         let rejected = access.map_or_else(|| Secret::new(""), |access| access.value);
         // What goes wrong is told to whoever needs a token.
@@ -314,13 +316,13 @@ impl Session {
     }
 
     fn current(&self) -> Result<Visitor, SessionError> {
-        let key = match (&self.state().id, &self.0.shown) {
-            (Id::Offered(id) | Id::Changed(id), _) => id.secret(),
-            (Id::Shown, Some(known)) => known.key(),
-            (Id::Damaged, _) => return Err(SessionError::Damaged),
-            (Id::Withheld | Id::Shown, _) => return Err(SessionError::CrossSite),
-        };
-        Ok(self.visitors().visitor(key.expose()))
+        let visitor = |key: &str| self.visitors().visitor(key);
+        match (&self.state().id, &self.0.shown) {
+            (Id::Offered(id) | Id::Changed(id), _) => Ok(visitor(id.key())),
+            (Id::Shown, Some(known)) => Ok(known.with_key(visitor)),
+            (Id::Damaged, _) => Err(SessionError::Damaged),
+            (Id::Withheld | Id::Shown, _) => Err(SessionError::CrossSite),
+        }
     }
 
     /// Whether neither the browser nor the store can know this session.
@@ -342,8 +344,14 @@ impl Session {
         Ok(())
     }
 
+    /// The response, with what the browser needs to know.
+    pub(crate) async fn told<R>(&self, mut response: Response<R>) -> Response<R> {
+        self.answer(response.status(), response.headers_mut()).await;
+        response
+    }
+
     /// Tells the browser what it needs to know, in the head of the response.
-    pub(crate) async fn answer(&self, status: StatusCode, headers: &mut HeaderMap) {
+    async fn answer(&self, status: StatusCode, headers: &mut HeaderMap) {
         let (id, used) = {
             let mut state = self.state();
             state.answer = Answer::Silent;
@@ -359,12 +367,10 @@ impl Session {
             (Id::Shown, Some(known)) => (known.id.clone(), News::Same),
             _ => return,
         };
-        let key = if let (News::Same, Some(known)) = (&news, shown) { known.key() } else { id.secret() };
-        let mut cookies = self.0.sessions.write((&key, &id, shown), &self.0.jar, &news, (page, used), self.0.plain);
+        let mut cookies = self.0.sessions.write((&id, shown), &self.0.jar, &news, (page, used), self.0.plain);
         // A session that was replaced meanwhile must not come back.
-        if !cookies.is_empty()
-            && matches!(news, News::Same)
-            && !matches!(self.visitors().visitor(key.expose()).retired().await, Ok(None))
+        if let (News::Same, Some(known), false) = (&news, shown, cookies.is_empty())
+            && !matches!(known.with_key(|key| self.visitors().visitor(key)).retired().await, Ok(None))
         {
             cookies.clear();
         }

@@ -49,7 +49,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     };
 
     let _runtime = runtime()?;
-    let site = Visitors::builder(client_id()?, FakeEndpoint::default(), MemoryStore::default());
+    let site = Visitors::builder(client_id()?, FakeEndpoint::issued_by(ISSUER), MemoryStore::default());
     // Room for more than there are: none is evicted, however unevenly they spread over a cache's shards.
     let site = site.snapshot_bytes(2 * VISITORS * 8 * 1024).build()?;
     let moka = moka::sync::Cache::new(2 * VISITORS as u64);
