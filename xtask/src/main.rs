@@ -1,10 +1,10 @@
 //! The project's own commands: `cargo xtask <command>`.
 //!
 //! `setup` installs what is missing, `test` runs every suite and searches its output for secrets, `ci` runs all that a change
-//! must pass, `bench` holds what it costs against its goals, `fuzz` what reads untrusted input against what a fuzzer makes up, and
-//! `prove` the protocol against every interleaving of a small fleet and against very large ones, and the stores against `kill -9`.
-//! `coverage` and `mutants` hold the unit tests of core's decisions against those. `api`, `semver`, `minimal-versions` and `sbom` are parts
-//! of `release`, which checks that all is ready to be published.
+//! must pass, `bench` holds what it costs against its goals and draws it, as `plots` does alone, `fuzz` holds what reads untrusted input
+//! against what a fuzzer makes up, and `prove` the protocol against every interleaving of a small fleet and against very large ones, and
+//! the stores against `kill -9`. `coverage` and `mutants` hold the unit tests of core's decisions against those. `api`, `semver`,
+//! `minimal-versions` and `sbom` are parts of `release`, which checks that all is ready to be published.
 
 #![allow(clippy::print_stdout, reason = "what these commands find out is read on stdout")]
 
@@ -39,7 +39,7 @@ mod test;
 mod tools;
 mod workspace;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -69,7 +69,7 @@ enum Command {
     /// Run all that a change must pass, the tests among it.
     Ci,
     /// Measure ours, what users would pick instead, and the limit of the part below, in turns; hold the ratios against their goals,
-    /// and note them in docs/performance.md.
+    /// note them in docs/performance.md, and draw its plots.
     #[command(args_conflicts_with_subcommands = true)]
     Bench {
         #[command(flatten)]
@@ -77,6 +77,12 @@ enum Command {
         /// Another thing to measure.
         #[command(subcommand)]
         what: Option<bench::Bench>,
+    },
+    /// Draw the plots of docs/performance.md once more.
+    Plots {
+        /// What a full `bench` wrote as JSON.
+        #[arg(value_name = "FILE", default_value = peers::MEASURED)]
+        json: PathBuf,
     },
     /// Count the instructions of what is done most, and compare with benches/instructions/baseline.json.
     Instructions {
@@ -132,6 +138,7 @@ fn main() -> ExitCode {
         Command::Test { sealed } => test::test(sealed),
         Command::Bench { what: Some(what), .. } => bench::bench(&what),
         Command::Bench { what: None, peers } => peers::peers(&peers),
+        Command::Plots { json } => peers::plots(&json),
         Command::Fuzz(what) => fuzz::fuzz(&what),
         Command::Coverage { check } => coverage::coverage(check),
         Command::Mutants { arguments } => mutants::mutants(&arguments),

@@ -1,4 +1,5 @@
 //! `cargo xtask bench`: ours, what users would pick instead, and the limit, measured in turns by the program in `benches/peers`.
+//! `cargo xtask plots`: pictures of what it wrote.
 
 use std::{
     fs,
@@ -18,6 +19,9 @@ use crate::{
 };
 
 const PERFORMANCE: &str = "docs/performance.md";
+/// All that was measured in a full run, and where the pictures of it are.
+pub(crate) const MEASURED: &str = "docs/performance.json";
+const PICTURES: &str = "docs";
 const WORKSPACE: &str = "benches/peers";
 /// How the program ends where a goal is not met.
 const MISSED: i32 = 3;
@@ -27,7 +31,7 @@ pub(crate) struct Peers {
     /// Fewer and shorter rounds; nothing is written down.
     #[arg(long)]
     quick: bool,
-    /// Where to write the same as JSON, one object to a line.
+    /// Where to write the same as JSON, one object to a line; a full run writes it to docs/performance.json unless another is named.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Only these rows, and nothing is written down; else all.
@@ -35,12 +39,14 @@ pub(crate) struct Peers {
     rows: Vec<String>,
 }
 
-/// Measures; notes a full run in `docs/performance.md`, and fails if a goal is not met.
+/// Measures; notes a full run in `docs/performance.md` and draws it, and fails if a goal is not met.
 pub(crate) fn peers(Peers { quick, json, rows }: &Peers) -> Result {
     setup::peers()?;
     let version = version_now(PERFORMANCE)?;
     let folder = root().join(WORKSPACE);
     run(cargo("build").args(["--release", "--locked"]).current_dir(&folder))?;
+    let full = !quick && rows.is_empty();
+    let json = json.as_deref().or(full.then_some(Path::new(MEASURED)));
     let mut measuring = program(folder.join("target/release/wix-visitor-peers"));
     if *quick {
         measuring.arg("--quick");
@@ -57,10 +63,20 @@ pub(crate) fn peers(Peers { quick, json, rows }: &Peers) -> Result {
     if !output.status.success() && !missed {
         return Err(format!("it could not be measured ({})", output.status).into());
     }
-    if !quick && rows.is_empty() {
+    if let Some(json) = json.filter(|_| full) {
         note(PERFORMANCE, "table", &format!("{}\n\n{table}", measured(&version, &folder)?))?;
+        plots(json)?;
     }
     if missed { Err("a goal is not met".into()) } else { Ok(()) }
+}
+
+/// Draws what a full run has measured.
+pub(crate) fn plots(json: &Path) -> Result {
+    let mut drawing = cargo("run");
+    drawing
+        .args(["--release", "--locked", "--bin=plots", "--manifest-path"])
+        .arg(root().join(WORKSPACE).join("Cargo.toml"));
+    run(drawing.arg("--").arg(json).arg(root().join(PICTURES)))
 }
 
 /// What was measured, and on what.

@@ -1,5 +1,6 @@
 //! What wix-visitor costs, beside what users would pick instead and beside the limit of the part below: one table.
 
+mod concurrency;
 mod endpoint;
 mod files;
 mod keys;
@@ -12,6 +13,7 @@ mod rounds;
 mod row;
 mod rows;
 mod scratch;
+mod series;
 mod sessions;
 mod site;
 mod table;

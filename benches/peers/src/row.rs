@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     Result,
     rounds::{Measured, Role, Rounds, middle},
+    series::Series,
 };
 
 /// A comparison, and what it must reach.
@@ -106,15 +107,8 @@ pub(crate) struct Outcome {
     pub(crate) sides: Vec<Measured>,
     /// What was counted beside it.
     pub(crate) counted: Vec<(&'static str, f64)>,
-    /// What plots are drawn of: of each name, points.
+    /// What plots are drawn of.
     pub(crate) series: Vec<Series>,
-}
-
-/// A line of a plot.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Series {
-    pub(crate) name: String,
-    pub(crate) points: Vec<[f64; 2]>,
 }
 
 impl From<Vec<Measured>> for Outcome {

@@ -33,12 +33,12 @@ impl WixSdk {
         Ok(Self { child, asking, answers })
     }
 
-    /// Nanoseconds of one call, repeated for so long.
-    pub(crate) fn nanoseconds(&mut self, time: Duration) -> Result<f64> {
+    /// Nanoseconds of one call, of each batch; batches are repeated for so long.
+    pub(crate) fn batches(&mut self, time: Duration) -> Result<Vec<f64>> {
         writeln!(self.asking, "{}", time.as_millis())?;
         let mut answer = String::new();
         self.answers.read_line(&mut answer)?;
-        answer.trim().parse().map_err(|_| "tests/sdk/hit.mjs ended; run: cargo xtask bench".into())
+        serde_json::from_str(&answer).map_err(|_| "tests/sdk/hit.mjs ended; run: cargo xtask bench".into())
     }
 }
 

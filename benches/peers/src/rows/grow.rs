@@ -19,8 +19,9 @@ use crate::{
     peers::{sqlx::Sqlx, tower_sessions},
     redis_server::RedisServer,
     rounds::{Measured, Role, Rounds, middle},
-    row::{Bound, Goal, Of, Outcome, Row, Series, Unit},
+    row::{Bound, Goal, Of, Outcome, Row, Unit},
     scratch,
+    series::Series,
     sessions::{self, Sessions, middle_load},
     tasks::server_runtime,
     visitors::{FEW, Kept, PATIENCE, record},
@@ -52,44 +53,44 @@ trait Grows {
 }
 
 type Made = Result<Box<dyn Grows>>;
-/// Whose it is, what it is called, and how one is made that has room for so many.
-type Kind<'a> = (Role, &'static str, &'a dyn Fn(usize) -> Made);
+/// Whose it is, where visitors are kept, what it is called, and how one is made that has room for so many.
+type Kind<'a> = (Role, &'static str, &'static str, &'a dyn Fn(usize) -> Made);
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
     let runtime = &Arc::new(server_runtime()?);
     let bytes = runtime.block_on(record())?.len();
     let most = if rounds.quick { MOST_QUICK } else { MOST };
     let kinds: [Kind<'_>; 8] = [
-        (Role::Ours, "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
-        (Role::Ours, "in Redis", &|most| {
+        (Role::Ours, "memory", "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
+        (Role::Ours, "Redis", "in Redis", &|most| {
             let server = RedisServer::start()?;
             let options = RedisOptions::new("127.0.0.1", server.port()).timeout(PATIENCE);
             ours(runtime, async { Ok(options.connect().await?) }, most, server)
         }),
-        (Role::Ours, "in SQLite", &|most| {
+        (Role::Ours, "SQLite", "in SQLite", &|most| {
             let folder = scratch::folder()?;
             let options = SqliteOptions::new(folder.path().join("visitors.db")).synchronous(Synchronous::Normal);
             ours(runtime, async { Ok(options.timeout(PATIENCE).open().await?) }, most, folder)
         }),
-        (Role::Ours, "in files", &|most| {
+        (Role::Ours, "files", "in files", &|most| {
             let folder = scratch::folder()?;
             let options = FileOptions::new(folder.path().join("visitors")).without_sync();
             ours(runtime, async { Ok(options.timeout(PATIENCE).open().await?) }, most, folder)
         }),
-        (Role::Peer, "tower-sessions, memory", &|_| theirs(runtime, bytes, tower_sessions::memory(), ())),
-        (Role::Peer, "tower-sessions, moka", &|_| theirs(runtime, bytes, tower_sessions::moka(), ())),
-        (Role::Peer, "tower-sessions, Redis", &|_| {
+        (Role::Peer, "memory", "tower-sessions, memory", &|_| theirs(runtime, bytes, tower_sessions::memory(), ())),
+        (Role::Peer, "memory", "tower-sessions, moka", &|_| theirs(runtime, bytes, tower_sessions::moka(), ())),
+        (Role::Peer, "Redis", "tower-sessions, Redis", &|_| {
             let server = RedisServer::start()?;
             theirs(runtime, bytes, runtime.block_on(tower_sessions::redis(&server.url()))?, server)
         }),
-        (Role::Peer, "tower-sessions, sqlx", &|_| {
+        (Role::Peer, "SQLite", "tower-sessions, sqlx", &|_| {
             let folder = scratch::folder()?;
             let program = Sqlx::not_durable(&folder.path().join("sessions.db"), bytes)?;
             Ok(Box::new(Elsewhere { program, _folder: folder }))
         }),
     ];
     let mut outcome = Outcome { counted: vec![("visitors", most as f64)], ..Outcome::default() };
-    for (role, name, make) in kinds {
+    for (role, store, name, make) in kinds {
         let (few, many) = (make(FEW)?, make(most)?);
         few.fill(0, FEW)?;
         let (mut size, mut so_far) = (FEW, 0);
@@ -109,12 +110,13 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
             points.push([size as f64, middle(loads)]);
             size *= 10;
         }
-        let measured = Measured { role, name, rounds: ratios };
+        let measured = Measured::new(role, name, ratios);
         if role == Role::Ours {
             outcome.counted.push((name, measured.median()));
         }
         outcome.sides.push(measured);
-        outcome.series.push(Series { name: name.to_owned(), points });
+        let name = if role == Role::Ours { format!("wix-visitor, {name}") } else { name.to_owned() };
+        outcome.series.push(Series { role, name, store: Some(store.to_owned()), points });
     }
     // Ours is the worst of them.
     let ours = outcome.sides.iter().filter(|side| side.role == Role::Ours);

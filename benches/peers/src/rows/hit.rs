@@ -17,7 +17,7 @@ use crate::{
     endpoint::{Answers, Endpoint},
     peers::{Aws, Azure, GcpAuth, Google, Peer, WixSdk, Yup},
     program::{sibling, stdout_of},
-    rounds::{Role, Rounds, Side},
+    rounds::{Measured, Role, Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     site::{runtime, site_at},
 };
@@ -48,8 +48,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     let sides = vec![
         Side::ours(|| {
             Ok(runtime.block_on(async {
-                // What `Rounds::nanoseconds` does, but for a future.
-                rounds.nanoseconds_async(async || drop(black_box(black_box(&visitor).authorization().await))).await
+                rounds.batches_async(async || drop(black_box(black_box(&visitor).authorization().await))).await
             }))
         }),
         peer::<Yup>(&runtime, rounds, &url)?,
@@ -57,26 +56,26 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         peer::<Google>(&runtime, rounds, &url)?,
         peer::<Azure>(&runtime, rounds, &url)?,
         peer::<Aws>(&runtime, rounds, &url)?,
-        Side::new(Role::Foreign, WixSdk::NAME, || sdk.borrow_mut().nanoseconds(rounds.time)),
+        Side::new(Role::Foreign, WixSdk::NAME, || sdk.borrow_mut().batches(rounds.time)),
         Side::limit("atomic pointer, clock, clone of the header", || {
             // Within a task too, as the others are.
             let call = async || drop(black_box(black_box(&floor).authorization()));
-            Ok(runtime.block_on(rounds.nanoseconds_async(call)))
+            Ok(runtime.block_on(rounds.batches_async(call)))
         }),
     ];
     let sides = rounds.alternate(sides)?;
     // In a program of its own: to count is to slow.
     let allocations = stdout_of(Command::new(sibling("counts")?).arg("hit"))?.trim().parse()?;
-    Ok(Outcome { sides, counted: vec![("allocations", allocations)], ..Outcome::default() })
+    let series = sides.iter().map(Measured::distribution).collect();
+    Ok(Outcome { sides, counted: vec![("allocations", allocations)], series })
 }
 
 fn peer<'a, P: Peer>(runtime: &'a Runtime, rounds: &'a Rounds, url: &str) -> Result<Side<'a>> {
     let peer = runtime.block_on(P::new(url))?;
     runtime.block_on(peer.token())?;
     Ok(Side::peer(P::NAME, move || {
-        Ok(runtime.block_on(async {
-            rounds.nanoseconds_async(async || drop(black_box(black_box(&peer).token().await))).await
-        }))
+        Ok(runtime
+            .block_on(async { rounds.batches_async(async || drop(black_box(black_box(&peer).token().await))).await }))
     }))
 }
 

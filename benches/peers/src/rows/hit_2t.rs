@@ -9,7 +9,7 @@ use crate::{
     Result,
     endpoint::{Answers, Endpoint},
     peers::{Aws, Azure, GcpAuth, Google, Peer, WixSdk, Yup},
-    rounds::{Role, Rounds, Side},
+    rounds::{Role, Rounds, Side, middle},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     site::site_at,
 };
@@ -48,7 +48,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         peer::<Azure>(&runtime, rounds, &url)?,
         peer::<Aws>(&runtime, rounds, &url)?,
         // A client of the SDK's cannot be shared by two threads.
-        Side::new(Role::Foreign, "@wix/sdk, one thread", || Ok(1e9 / sdk.borrow_mut().nanoseconds(rounds.time)?)),
+        Side::new(Role::Foreign, "@wix/sdk, one thread", || Ok(1e9 / middle(sdk.borrow_mut().batches(rounds.time)?))),
         Side::limit("atomic pointer, clock, clone of the header", || {
             let call = async || drop(black_box(black_box(&floor).authorization()));
             Ok(together(|| runtime.block_on(rounds.nanoseconds_async(call))))

@@ -1,10 +1,11 @@
-//! `redis-load-1` and `redis-load-64`: loads from Redis, one at a time and 64 in flight.
+//! `redis-load-1` and `redis-load-64`: loads from Redis, one at a time and 64 in flight. The latter tells of other numbers too, for the
+//! plot.
 
 use redis::{AsyncConnectionConfig, Client, ProtocolVersion, aio::MultiplexedConnection};
 use wix_visitor_redis::RedisOptions;
 
 use crate::{
-    Result,
+    Result, concurrency,
     peers::tower_sessions,
     redis_server::RedisServer,
     rounds::{Rounds, Side},
@@ -31,16 +32,16 @@ pub(crate) fn rows() -> [Row; 2] {
 
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     let (runtime, server) = (server_runtime()?, RedisServer::start()?);
-    let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
     let (ours, peer, limit) = runtime.block_on(async {
         let ours = Kept::filled(RedisOptions::new("127.0.0.1", server.port()).connect().await?, FEW).await?;
         let peer = tower_sessions::redis(&server.url()).await?;
         sessions::fill(&peer, ours.record.len(), 0, FEW).await?;
         Result::<_>::Ok((ours, peer, connection(&server).await?))
     })?;
-    let get = || {
-        tasks.per_second(&runtime, |mut turns| {
-            let (mut connection, names, bytes) = (limit.clone(), names(&ours), ours.record.len());
+    let (runtime, ours, peer, limit) = (&runtime, &ours, &peer, &limit);
+    let get = move |tasks: Tasks| {
+        tasks.per_second(runtime, |mut turns| {
+            let (mut connection, names, bytes) = (limit.clone(), names(ours), ours.record.len());
             async move {
                 while let Some(n) = turns.next().await {
                     let found: Vec<u8> = redis::cmd("GET").arg(&names[n]).query_async(&mut connection).await?;
@@ -52,12 +53,19 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
             }
         })
     };
-    let sides = vec![
-        Side::ours(|| tasks.per_second(&runtime, ours.loading())),
-        Side::peer("tower-sessions, Redis", || tasks.per_second(&runtime, |turns| sessions::load(peer.clone(), turns))),
-        Side::limit("GET by the same client", get),
-    ];
-    Ok(rounds.alternate(sides)?.into())
+    let sides = |rounds: Rounds, in_flight| {
+        let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
+        Ok(vec![
+            Side::ours(move || tasks.per_second(runtime, ours.loading())),
+            Side::peer("tower-sessions, Redis", move || {
+                tasks.per_second(runtime, |turns| sessions::load(peer.clone(), turns))
+            }),
+            Side::limit("GET by the same client", move || get(tasks)),
+        ])
+    };
+    let measured = rounds.alternate(sides(*rounds, in_flight)?)?;
+    let series = if in_flight == 1 { Vec::new() } else { concurrency::lines(rounds, sides)? };
+    Ok(Outcome { sides: measured, series, ..Outcome::default() })
 }
 
 /// By the client that our store has, with its settings: one connection for all, RESP3, no limits of the client's own.

@@ -1,7 +1,8 @@
-//! `sqlite-load-1` and `sqlite-load-64`: loads from SQLite, one at a time and 64 in flight.
+//! `sqlite-load-1` and `sqlite-load-64`: loads from SQLite, one at a time and 64 in flight. The latter tells of other numbers too, for the
+//! plot.
 //!
-//! The limit is a prepared select of our own table. One at a time, the task itself selects. At 64 in flight there are as many threads as our
-//! store has, two, each with a connection of its own: a channel takes the questions to them, and each question another the answer back.
+//! The limit is a prepared select of our own table. One at a time, the task itself selects. With more in flight there are as many threads as
+//! our store has, two, each with a connection of its own: a channel takes the questions to them, and each question another the answer back.
 
 use std::{
     path::Path,
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use wix_visitor_sqlite::SqliteOptions;
 
 use crate::{
-    Result,
+    Result, concurrency,
     peers::sqlx::Sqlx,
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
@@ -45,7 +46,6 @@ pub(crate) fn rows() -> [Row; 2] {
 
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     let (runtime, folder) = (server_runtime()?, scratch::folder()?);
-    let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
     let (path, theirs) = (folder.path().join("ours.db"), folder.path().join("theirs.db"));
     let ours = runtime
         .block_on(async { Kept::filled(SqliteOptions::new(&path).timeout(PATIENCE).open().await?, FEW).await })?;
@@ -54,22 +54,26 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     let logged = folder.path().join("theirs-logged.db");
     let with_a_log = Sqlx::not_durable(&logged, ours.record.len())?;
     with_a_log.fill(0, FEW)?;
-    let limit: Box<dyn FnMut() -> Result<f64>> = if in_flight == 1 {
-        let db = Arc::new(Mutex::new(Connection::open(&path)?));
-        let (runtime, ours) = (&runtime, &ours);
-        Box::new(move || tasks.per_second(runtime, |turns| alone(Arc::clone(&db), ours.clone(), turns)))
-    } else {
-        let threads = Threads::start(&path, &ours)?;
-        let (runtime, ours) = (&runtime, &ours);
-        Box::new(move || tasks.per_second(runtime, |turns| threads.clone().ask(ours.record.len(), turns)))
+    let (runtime, ours, as_it_comes, with_a_log) = (&runtime, &ours, &as_it_comes, &with_a_log);
+    let sides = |rounds: Rounds, in_flight| {
+        let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
+        let limit: Box<dyn FnMut() -> Result<f64>> = if in_flight == 1 {
+            let db = Arc::new(Mutex::new(Connection::open(&path)?));
+            Box::new(move || tasks.per_second(runtime, |turns| alone(Arc::clone(&db), ours.clone(), turns)))
+        } else {
+            let threads = Threads::start(&path, ours)?;
+            Box::new(move || tasks.per_second(runtime, |turns| threads.clone().ask(ours.record.len(), turns)))
+        };
+        Ok(vec![
+            Side::ours(move || tasks.per_second(runtime, ours.loading())),
+            Side::peer("tower-sessions, sqlx", move || as_it_comes.loads(in_flight, FEW, &rounds)),
+            Side::peer("tower-sessions, sqlx with a log", move || with_a_log.loads(in_flight, FEW, &rounds)),
+            Side::limit("a prepared select", limit),
+        ])
     };
-    let sides = vec![
-        Side::ours(|| tasks.per_second(&runtime, ours.loading())),
-        Side::peer("tower-sessions, sqlx", || as_it_comes.loads(in_flight, FEW, rounds)),
-        Side::peer("tower-sessions, sqlx with a log", || with_a_log.loads(in_flight, FEW, rounds)),
-        Side::limit("a prepared select", limit),
-    ];
-    Ok(rounds.alternate(sides)?.into())
+    let measured = rounds.alternate(sides(*rounds, in_flight)?)?;
+    let series = if in_flight == 1 { Vec::new() } else { concurrency::lines(rounds, sides)? };
+    Ok(Outcome { sides: measured, series, ..Outcome::default() })
 }
 
 /// Selects a record.
