@@ -284,12 +284,19 @@ impl Visitor {
         self.driver.change(&self.entry, Intent::RetireUnused).await
     }
 
+    /// Whether an access token of this visitor is in memory, whatever it is worth. Then, as far as this process knows, it is neither
+    /// forgotten nor retired.
+    #[inline]
+    pub fn is_in_memory(&self) -> bool {
+        self.entry.has_token()
+    }
+
     /// Since when this visitor is [retired](Self::retire), if it is: from memory, or else from the store.
     ///
     /// # Errors
     /// As [`tokens`](Self::tokens).
     pub async fn retired(&self) -> Result<Option<Timestamp>, Error> {
-        if self.entry.has_token() {
+        if self.is_in_memory() {
             return Ok(None);
         }
         Ok(self.record().await?.and_then(|record| record.retired()))
@@ -359,12 +366,14 @@ impl Visitor {
         let guard = self.entry.snapshot();
         let snapshot = guard.as_ref()?;
         let header = snapshot.header_for(goal)?;
+        // Before the copy: what all copies share is held for as short as can be.
         let now = self.driver.clock.wall();
         if !snapshot.calm().holds_at(now) {
             drop(guard);
             return self.attend(goal, now);
         }
         let header = header.clone();
+        // First, so that the copy has come to rest when it is moved.
         drop(guard);
         Some(header)
     }

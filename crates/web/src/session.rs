@@ -104,6 +104,9 @@ impl Session {
     /// [`SessionError::Visitor`] if it is not known whether the session was replaced, because the store fails; and where the browser
     /// keeps the tokens, if there are none and none can be had.
     pub async fn visitor(&self) -> Result<Visitor, SessionError> {
+        if let Some(visitor) = self.at_hand() {
+            return Ok(visitor);
+        }
         let found = self.find().await;
         let why = match &found {
             Err(SessionError::Retired) => Without::Retired,
@@ -114,6 +117,16 @@ impl Session {
         };
         meters::without(why, self.visitors());
         found
+    }
+
+    /// The visitor whom the browser showed, where there is nothing to ask the store.
+    fn at_hand(&self) -> Option<Visitor> {
+        let known = self.0.shown.as_ref().filter(|_| !self.0.sessions.in_browser())?;
+        let mut state = self.state();
+        let visitor = matches!(state.id, Id::Shown).then(|| known.with_key(|key| self.visitors().visitor(key)))?;
+        let at_hand = visitor.is_in_memory();
+        state.used |= at_hand;
+        at_hand.then_some(visitor)
     }
 
     async fn find(&self) -> Result<Visitor, SessionError> {
