@@ -8,6 +8,10 @@ use wix_visitor_testkit::FakeEndpoint;
 
 use crate::Result;
 
+/// As long as everybody's, since it is hashed with each key.
+#[allow(dead_code, reason = "not every program here needs it")]
+pub(crate) const ISSUER: &str = "https://www.wixapis.com";
+
 /// A site whose visitors are kept in memory, and whose endpoint answers at once.
 #[allow(dead_code, reason = "not every program here needs it")]
 pub(crate) fn site() -> Result<Visitors> {

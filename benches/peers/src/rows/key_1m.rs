@@ -11,7 +11,7 @@ use crate::{
     keys::{keys, shuffled},
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
-    site::{client_id, runtime},
+    site::{ISSUER, client_id, runtime},
 };
 
 const VISITORS: usize = 1_000_000;
@@ -50,8 +50,8 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
 
     let _runtime = runtime()?;
     let site = Visitors::builder(client_id()?, FakeEndpoint::issued_by(ISSUER), MemoryStore::default());
-    // Room for more than there are: none is evicted, however unevenly they spread over a cache's shards.
-    let site = site.snapshot_bytes(2 * VISITORS * 8 * 1024).build()?;
+    // Room for twice as many, as in all caches here: none is evicted, however unevenly they spread over a cache's shards.
+    let site = site.snapshot_bytes(2 * VISITORS * 2 * 1024).build()?;
     let moka = moka::sync::Cache::new(2 * VISITORS as u64);
     let quick_cache = quick_cache::sync::Cache::new(2 * VISITORS);
     let papaya = papaya::HashMap::new();
