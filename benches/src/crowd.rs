@@ -14,7 +14,10 @@ use wix_visitor_core::{
     TokenEndpoint, TokenStore, Visitors, async_trait,
 };
 
-use crate::{ROUNDS, keys};
+use crate::keys;
+
+/// How often each side is measured, in turns.
+const ROUNDS: usize = 7;
 
 /// Issues tokens as long as Wix's, and keeps nothing.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +99,7 @@ pub async fn crowd(visitors: usize, budget: usize) -> Result<Crowd, std::io::Err
     let grown = resident()?.saturating_sub(before);
     let forgotten = issuer.0.load(Ordering::Relaxed).saturating_sub(visitors as u64);
     let mut rounds = Vec::new();
-    for _ in ROUNDS {
+    for _ in 0..ROUNDS {
         let (few, many) = (hits(&alone, regulars).await, hits(&site, regulars).await);
         rounds.push(many.as_secs_f64() / few.as_secs_f64());
     }

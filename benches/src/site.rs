@@ -33,20 +33,11 @@ pub fn keys(count: usize) -> Vec<String> {
     (0..count).map(|_| format!("{:016x}{:016x}", random.next(), random.next())).collect()
 }
 
-/// The same keys in another order, laid out in memory in that order: a key to look up comes fresh out of a request, and is
-/// near.
-pub fn shuffled(keys: &[String]) -> Vec<String> {
-    let mut random = Random(2);
-    let mut order: Vec<_> = (0..keys.len()).map(|index| (random.next(), index)).collect();
-    order.sort_unstable();
-    order.into_iter().map(|(_, index)| keys[index].clone()).collect()
-}
-
 /// Splitmix64: well spread, and the same at every run.
-pub(crate) struct Random(pub(crate) u64);
+struct Random(u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

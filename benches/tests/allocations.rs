@@ -12,7 +12,6 @@ static ALLOCATOR: Allocator<std::alloc::System> = Allocator::system();
 const CALLS: usize = 10_000;
 
 /// How often this thread allocates while `work` runs.
-#[expect(clippy::print_stdout, reason = "`cargo xtask bench ratios` reads it there")]
 fn allocations(name: &str, work: impl FnOnce()) -> u64 {
     let session = Session::new();
     {
@@ -21,10 +20,7 @@ fn allocations(name: &str, work: impl FnOnce()) -> u64 {
         work();
     }
     let report = session.to_report();
-    let count = report.operations().map(|(_, operation)| operation.total_allocations_count()).sum();
-    // On a line of its own, whatever the harness has begun to print.
-    println!("\nallocations {name} {count}");
-    count
+    report.operations().map(|(_, operation)| operation.total_allocations_count()).sum()
 }
 
 #[test]

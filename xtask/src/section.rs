@@ -78,8 +78,6 @@ mod tests {
             ("docs/guarantees.md", "fuzz"),
             ("docs/guarantees.md", "coverage"),
             ("docs/guarantees.md", "mutants"),
-            ("docs/benchmarks.md", "ratios"),
-            ("docs/benchmarks.md", "growth"),
             ("docs/performance.md", "table"),
         ] {
             let text = fs::read_to_string(root().join(document)).unwrap();
