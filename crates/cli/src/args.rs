@@ -151,6 +151,7 @@ pub(crate) struct OutputArgs {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Print a valid access token, and nothing else.
     ///
@@ -249,6 +250,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum KeysCommand {
     /// Make a new key: the first of a new ring, or one more that opens and does not seal yet.
     Generate,

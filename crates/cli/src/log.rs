@@ -23,3 +23,8 @@ pub(crate) fn start(verbose: u8) {
         .log_internal_errors(false)
         .try_init();
 }
+
+/// Whether anything may be written to the log.
+pub(crate) fn is_on() -> bool {
+    tracing::level_filters::LevelFilter::current() != tracing::level_filters::LevelFilter::OFF
+}

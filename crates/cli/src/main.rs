@@ -40,9 +40,10 @@ fn run(args: &Args) -> Exit {
 }
 
 fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
-    // Two workers: a full pipe at our own output must not hold up the sandbox or a grant.
+    // The command goes on in this thread and what it sets going in a worker, so that a full pipe at our own output holds up neither the
+    // sandbox nor a grant. A log is written by the worker itself, so there it has a second one.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(if log::is_on() { 2 } else { 1 })
         .enable_all()
         .build()
         .map_err(|error| Failure::other("the runtime cannot be started").because(&error))?;

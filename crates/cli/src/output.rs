@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 use serde_json::json;
-use tokio::io::AsyncWriteExt as _;
 
 use crate::exit::Failure;
 
@@ -93,16 +92,15 @@ fn print_error(line: &str) {
 }
 
 /// Standard output. When its reader has gone, what is left is dropped without a word: `| head -1` is no failure.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Out {
-    stdout: tokio::io::Stdout,
     gone: bool,
     last: Option<u8>,
 }
 
 impl Out {
     pub(crate) fn new() -> Self {
-        Self { stdout: tokio::io::stdout(), gone: false, last: None }
+        Self::default()
     }
 
     /// Writes it through at once, so that nothing is said to have been printed that was not.
@@ -111,9 +109,13 @@ impl Out {
             return Ok(());
         }
         self.last = bytes.last().copied();
-        let written = match self.stdout.write_all(bytes).await {
-            Ok(()) => self.stdout.flush().await,
-            error => error,
+        let written = if takes_at_once(&io::stdout(), bytes.len()) {
+            write_through(bytes)
+        } else {
+            // On a thread of its own: where nobody reads, only that one waits.
+            let bytes = bytes.to_vec();
+            let write = move || write_through(&bytes);
+            tokio::task::spawn_blocking(write).await.map_err(io::Error::other).and_then(|written| written)
         };
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -145,5 +147,53 @@ impl Out {
             self.write(b"\n").await?;
         }
         Ok(())
+    }
+}
+
+fn write_through(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
+/// Whether nobody has to read before so many bytes are written: a token is not worth a thread then.
+#[cfg(unix)]
+fn takes_at_once(out: &impl std::os::fd::AsFd, bytes: usize) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    // A pipe that takes anything takes as many, a terminal may take less.
+    if bytes > rustix::pipe::PIPE_BUF || out.as_fd().is_terminal() {
+        return false;
+    }
+    let mut polled = [PollFd::new(out, PollFlags::OUT)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok() && polled[0].revents().contains(PollFlags::OUT)
+}
+
+#[cfg(not(unix))]
+fn takes_at_once(_: &io::Stdout, _: usize) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_takes_a_little_at_once_until_it_is_full() {
+        let (mut reader, mut writer) = io::pipe().unwrap();
+        let mut page = [0; rustix::pipe::PIPE_BUF];
+        let mut pages = 0;
+        while takes_at_once(&writer, page.len()) {
+            writer.write_all(&page).unwrap();
+            pages += 1;
+        }
+        assert!(pages > 0);
+        assert!(!takes_at_once(&writer, 1));
+        for _ in 0..pages {
+            reader.read_exact(&mut page).unwrap();
+        }
+        assert!(takes_at_once(&writer, page.len()) && !takes_at_once(&writer, page.len() + 1));
     }
 }

@@ -14,6 +14,9 @@ const SANDBOX_CLIENT_ID: &str = "5a9db0c5-77e0-4a1e-9d5b-57a9d0b0c0de";
 /// Who issues an embedded sandbox's tokens: its port is another in each run, and its visitors are not Wix's.
 const SANDBOX_ISSUER: &str = "wix-visitor-sandbox";
 
+/// What is kept in memory: a command works with one visitor, whose record is smaller than this.
+const SNAPSHOT_BYTES: usize = 120 * 1024;
+
 /// What a command works with. End it by [`close`](Self::close).
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -32,8 +35,12 @@ impl Session {
         refuse_two_targets(args)?;
         let store = StoreChoice::of(args).await?;
         let used = if looks { store.to_look_at()? } else { store.clone() };
-        let target = Target::of(args, &used, console).await?;
-        // Where nothing can be asked, no store is made either.
+        let mut target = Target::of(args, &used, console).await?;
+        // Where nothing can be asked, no store is made either. Where there is one, a token in it may be all that is wanted, and then
+        // the system's certificates, hundreds of files, are not read.
+        if used.label().exists {
+            target.http = target.http.lazy();
+        }
         WixEndpoint::builder().options(target.http.clone()).build()?;
         let opened = used.open().await?;
         for warning in opened.warnings() {
@@ -109,7 +116,7 @@ impl Target {
     }
 
     pub(crate) fn builder(&self, client_id: &ClientId) -> Builder {
-        let builder = wix_visitor::builder(client_id.as_str()).http(self.http.clone());
+        let builder = wix_visitor::builder(client_id.as_str()).http(self.http.clone()).snapshot_bytes(SNAPSHOT_BYTES);
         if self.sandbox.is_some() { builder.issuer(SANDBOX_ISSUER) } else { builder }
     }
 

@@ -5,13 +5,16 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, Weighter};
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::entry::{Entry, Shared};
 use crate::key::KeyHash;
 
 /// What a visitor whose tokens are as long as Wix's takes, about: more fit into the budget if theirs are shorter.
 const USUAL: u64 = 2048;
+
+/// Fewer than this are kept in one piece anyway, and then the processors, which are slow to count, need not be.
+const SHARED: usize = 63;
 
 /// The snapshots of one site. Those that nobody uses go first, and among them those that were asked for once only; what is in use,
 /// or not in the store yet, stays whatever the budget says.
@@ -73,7 +76,13 @@ impl Snapshots {
     pub(crate) fn new(bytes: usize) -> Self {
         let budget = u64::try_from(bytes).unwrap_or(u64::MAX).max(1);
         let expected = usize::try_from(budget / USUAL).unwrap_or(usize::MAX);
-        Self { cache: Cache::with(expected, budget, InBytes, BuildHasherDefault::default(), Staying) }
+        let mut options = OptionsBuilder::new();
+        options.estimated_items_capacity(expected).weight_capacity(budget);
+        if expected < SHARED {
+            options.shards(1);
+        }
+        let options = options.build().unwrap_or_else(|_| unreachable!("both numbers are given"));
+        Self { cache: Cache::with_options(options, InBytes, BuildHasherDefault::default(), Staying) }
     }
 
     /// The entry of this visitor, which is made at its first use.

@@ -6,6 +6,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use wix_visitor_core::{Authorization, Error, ErrorKind, Visitor, VisitorId, VisitorLost, async_trait};
 
+use crate::client::{Client, Use};
 use crate::memory::ApiMemory;
 use crate::network::why;
 use crate::options::{HttpOptions, RedirectRefused};
@@ -17,7 +18,7 @@ static CONSISTENT: HeaderName = HeaderName::from_static("x-wix-consistent");
 
 /// The API of one site: where it is and how it is reached.
 pub(crate) struct Api {
-    pub(crate) client: reqwest::Client,
+    pub(crate) client: Client,
     pub(crate) base: BaseUrl,
     pub(crate) timeout: Duration,
 }
@@ -27,7 +28,7 @@ impl Api {
 
     pub(crate) fn new(options: &HttpOptions, timeout: Duration) -> Result<Self, Error> {
         let base = options.parse_base_url()?;
-        Ok(Self { client: options.api_client(&base)?, base, timeout })
+        Ok(Self { client: Client::new(options, &base, Use::Calls)?, base, timeout })
     }
 
     pub(crate) async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, Error> {
@@ -35,7 +36,7 @@ impl Api {
             let message = "there is no tokio runtime here: call this from within one";
             return Err(Error::new(ErrorKind::NoRuntime, message));
         }
-        self.client.execute(request).await.map_err(not_answered)
+        self.client.get()?.execute(request).await.map_err(not_answered)
     }
 }
 

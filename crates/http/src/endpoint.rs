@@ -14,6 +14,7 @@ use wix_visitor_core::{
 };
 use zeroize::Zeroizing;
 
+use crate::client::{Client, Use};
 use crate::network::why;
 use crate::options::{HttpOptions, MOST_HEADERS};
 use crate::origin::invalid;
@@ -50,7 +51,7 @@ pub enum Encoding {
 /// ```
 #[derive(Clone)]
 pub struct WixEndpoint {
-    client: reqwest::Client,
+    client: Client,
     url: Url,
     issuer: String,
     encoding: Encoding,
@@ -110,7 +111,8 @@ impl WixEndpointBuilder {
     /// # Errors
     /// [`InvalidInput`](wix_visitor_core::ErrorKind::InvalidInput) with what is wrong about the base URL (see
     /// [`HttpOptions::base_url`]), the proxy, a certificate, a header or the issuer;
-    /// [`Misconfigured`](wix_visitor_core::ErrorKind::Misconfigured) if the system's TLS cannot be used.
+    /// [`Misconfigured`](wix_visitor_core::ErrorKind::Misconfigured) if the system's TLS cannot be used, unless
+    /// that is [left for later](HttpOptions::lazy).
     pub fn build(self) -> Result<WixEndpoint, Error> {
         let base = self.options.parse_base_url()?;
         let issuer = match self.issuer {
@@ -136,7 +138,7 @@ impl WixEndpointBuilder {
             headers.append(name, value);
         }
         Ok(WixEndpoint {
-            client: self.options.token_client(&base)?,
+            client: Client::new(&self.options, &base, Use::Tokens)?,
             url: base.with_path("/oauth2/token")?,
             issuer,
             encoding: self.encoding,
@@ -175,8 +177,8 @@ impl TokenEndpoint for WixEndpoint {
 
         let (content_type, body) = encode(self.encoding, client_id, refresh_token)
             .map_err(|e| GrantError::new(GrantFailure::Misconfigured, "the grant cannot be written").with_source(e))?;
-        let request = self
-            .client
+        let client = self.client.get().map_err(not_set_up)?;
+        let request = client
             .post(self.url.clone())
             .header(ACCEPT, "application/json")
             .header(CACHE_CONTROL, "no-cache, no-store")
@@ -219,6 +221,11 @@ pub(crate) async fn read_body(response: &mut reqwest::Response, into: &mut Vec<u
         into.extend_from_slice(&chunk);
     }
     Ok(true)
+}
+
+/// Nothing was sent.
+fn not_set_up(error: Error) -> GrantError {
+    GrantError::new(GrantFailure::Misconfigured, error.to_string()).with_source(error)
 }
 
 /// The class of a request without an answer: what could not connect was surely not sent.

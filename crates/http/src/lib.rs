@@ -4,6 +4,7 @@
 mod call;
 #[cfg(test)]
 mod call_tests;
+mod client;
 mod endpoint;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)] // no promise of stability

@@ -31,6 +31,7 @@ pub struct HttpOptions {
     proxy: ProxyChoice,
     root_certificates: Vec<Vec<u8>>,
     connect_timeout: Duration,
+    lazy: bool,
 }
 
 #[derive(Clone)]
@@ -48,6 +49,7 @@ impl Default for HttpOptions {
             proxy: ProxyChoice::Environment,
             root_certificates: Vec::new(),
             connect_timeout: Duration::from_secs(5),
+            lazy: false,
         }
     }
 }
@@ -97,6 +99,18 @@ impl HttpOptions {
         self
     }
 
+    /// Reads the system's certificates with the first request, instead of at once: for programs that may end without having sent
+    /// any. That they cannot be used is then told by the request, of the same kind. All else is checked at once all the same.
+    #[must_use]
+    pub fn lazy(mut self) -> Self {
+        self.lazy = true;
+        self
+    }
+
+    pub(crate) fn is_lazy(&self) -> bool {
+        self.lazy
+    }
+
     pub(crate) fn parse_base_url(&self) -> Result<BaseUrl, Error> {
         BaseUrl::parse(&self.base_url)
     }
@@ -105,30 +119,30 @@ impl HttpOptions {
     pub(crate) fn token_client(&self, base: &BaseUrl) -> Result<reqwest::Client, Error> {
         // A connection that idled long may be closed by the server just as a grant goes out on it, and then nobody knows
         // whether the grant arrived. Grants are rare: a fresh connection costs less than that doubt.
-        self.client(base, |builder| builder.redirect(Policy::none()).pool_idle_timeout(Duration::from_secs(5)))
+        build(self.prepare(base)?.redirect(Policy::none()).pool_idle_timeout(Duration::from_secs(5)))
     }
 
     /// The client for API calls: follows redirects within the origin.
     pub(crate) fn api_client(&self, base: &BaseUrl) -> Result<reqwest::Client, Error> {
         let home = base.clone();
-        self.client(base, |builder| {
-            builder.redirect(Policy::custom(move |attempt| {
-                if !home.allows(attempt.url()) {
-                    attempt.error(RedirectRefused::OtherOrigin)
-                } else if attempt.previous().len() > MAX_REDIRECTS {
-                    attempt.error(RedirectRefused::TooMany)
-                } else {
-                    attempt.follow()
-                }
-            }))
-        })
+        build(self.prepare(base)?.redirect(Policy::custom(move |attempt| {
+            if !home.allows(attempt.url()) {
+                attempt.error(RedirectRefused::OtherOrigin)
+            } else if attempt.previous().len() > MAX_REDIRECTS {
+                attempt.error(RedirectRefused::TooMany)
+            } else {
+                attempt.follow()
+            }
+        })))
     }
 
-    fn client(
-        &self,
-        base: &BaseUrl,
-        finish: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<reqwest::Client, Error> {
+    /// Whether there can be such clients, as far as that can be told without the system's certificates.
+    pub(crate) fn check(&self, base: &BaseUrl) -> Result<(), Error> {
+        self.prepare(base).map(drop)
+    }
+
+    /// What all clients have in common.
+    fn prepare(&self, base: &BaseUrl) -> Result<reqwest::ClientBuilder, Error> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("wix-visitor/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
@@ -144,14 +158,7 @@ impl HttpOptions {
         if let (true, ProxyChoice::At(url)) = (base.is_loopback(), &self.proxy) {
             parse_proxy(url)?;
         }
-        builder = self.tls(base, builder)?;
-        finish(builder).build().map_err(|e| {
-            Error::new(
-                ErrorKind::Misconfigured,
-                "the HTTP client could not be set up: check TLS and the system's certificates",
-            )
-            .with_source(e.without_url())
-        })
+        self.tls(base, builder)
     }
 
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -191,6 +198,16 @@ impl HttpOptions {
     }
 }
 
+fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Error> {
+    builder.build().map_err(|e| {
+        Error::new(
+            ErrorKind::Misconfigured,
+            "the HTTP client could not be set up: check TLS and the system's certificates",
+        )
+        .with_source(e.without_url())
+    })
+}
+
 impl fmt::Debug for HttpOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("HttpOptions");
@@ -212,6 +229,7 @@ impl fmt::Debug for HttpOptions {
         )
         .field("root_certificates", &self.root_certificates.len())
         .field("connect_timeout", &self.connect_timeout)
+        .field("lazy", &self.lazy)
         .finish()
     }
 }

@@ -10,6 +10,7 @@ use wix_visitor_core::Error;
 use zeroize::Zeroizing;
 
 use crate::call::{Api, not_answered};
+use crate::client::{Client, Use};
 use crate::endpoint::read_body;
 use crate::options::HttpOptions;
 use crate::origin::invalid;
@@ -31,7 +32,7 @@ impl Probe {
     /// As [`SiteBuilder::build`](crate::SiteBuilder::build).
     pub fn new(options: &HttpOptions, timeout: Duration) -> Result<Self, Error> {
         let base = options.parse_base_url()?;
-        Ok(Self { api: Api { client: options.token_client(&base)?, base, timeout } })
+        Ok(Self { api: Api { client: Client::new(options, &base, Use::Tokens)?, base, timeout } })
     }
 
     /// Where it asks: scheme, host, and the port where it is not the usual one.

@@ -91,7 +91,8 @@ impl SiteBuilder {
     /// # Errors
     /// [`InvalidInput`](wix_visitor_core::ErrorKind::InvalidInput) with what is wrong about the base URL (see
     /// [`HttpOptions::base_url`]), the proxy or a certificate;
-    /// [`Misconfigured`](wix_visitor_core::ErrorKind::Misconfigured) if the system's TLS cannot be used.
+    /// [`Misconfigured`](wix_visitor_core::ErrorKind::Misconfigured) if the system's TLS cannot be used, unless
+    /// that is [left for later](HttpOptions::lazy).
     pub fn build(self) -> Result<Site, Error> {
         Ok(Site { visitors: self.visitors, api: Arc::new(Api::new(&self.options, self.timeout)?) })
     }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
+mod certificates;
 mod damaged_stores;
 mod endpoint_trouble;
 mod everyday;

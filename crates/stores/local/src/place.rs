@@ -18,11 +18,20 @@ impl Backend {
     /// # Errors
     /// Of the kind *misconfigured*, if there can be no such path.
     pub fn resolve(self, path: &Path) -> Result<PathBuf, StoreError> {
+        if path.file_name().is_some() {
+            self.create_directories(parent(path))?;
+        }
+        self.locate(path)
+    }
+
+    /// The same of a path whose directory is there, which is left as it is.
+    ///
+    /// # Errors
+    /// Of the kind *misconfigured*, if there is no such directory.
+    pub fn locate(self, path: &Path) -> Result<PathBuf, StoreError> {
         let find = |path: &Path| path.canonicalize().map_err(|e| self.from_io("find", path, e));
         let Some(name) = path.file_name() else { return find(path) };
-        let parent = parent(path);
-        self.create_directories(parent)?;
-        Ok(find(parent)?.join(name))
+        Ok(find(parent(path))?.join(name))
     }
 
     /// Creates a directory, and those it lies in, private and lasting, where they are missing.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags};
 use wix_visitor_core::{StoreError, StoreKey, Stored};
 use wix_visitor_local::Pause;
 
@@ -54,6 +54,7 @@ impl Database {
             connection.execute_batch(&format!("PRAGMA max_page_count = {pages}")).map_err(fail)?;
         }
         if !is_current(found) {
+            place.make_lasting()?;
             // In the first journal mode of a new file: so its header says whose it is before a log can hold anything.
             connection.execute_batch("PRAGMA synchronous = FULL").map_err(fail)?;
             migrate(path, &mut connection)?;
@@ -70,9 +71,9 @@ impl Database {
                  PRAGMA cell_size_check = ON;"
             ))
             .map_err(fail)?;
-        // Opens the side files and finds missing tables now, not at the first visitor.
-        connection.query_row("SELECT 1 FROM records LIMIT 1", [], |_| Ok(())).optional().map_err(fail)?;
-        connection.prepare_cached(row::SELECT).map_err(fail)?;
+        // Opens the side files and finds missing tables now, not at the first visitor. No key is empty.
+        let first = connection.prepare_cached(row::SELECT).and_then(|mut select| select.exists([""]));
+        first.map_err(fail)?;
         #[cfg(test)]
         if let Some(crate::config::BeforeCommit(hook)) = options.before_commit.clone() {
             connection.commit_hook(Some(move || hook())).map_err(fail)?;

@@ -9,6 +9,7 @@ mod room;
 mod row;
 mod schema;
 mod store;
+mod threads;
 mod writer;
 
 pub use config::{SqliteOptions, Synchronous};

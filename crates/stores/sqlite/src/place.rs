@@ -21,8 +21,13 @@ impl Place {
     pub(crate) fn prepare(path: &Path) -> Result<Self, StoreError> {
         check_name(path)?;
         // An absolute path also takes their special meaning from names that SQLite would interpret.
-        let path = BACKEND.resolve(path)?;
-        create(&path)?;
+        let path = if fs::symlink_metadata(path).is_ok() {
+            BACKEND.locate(path)?
+        } else {
+            let path = BACKEND.resolve(path)?;
+            create(&path)?;
+            path
+        };
         for suffix in ["", "-wal", "-shm", "-journal", "-reserve"] {
             let mut side = path.clone().into_os_string();
             side.push(suffix);
@@ -37,6 +42,13 @@ impl Place {
     /// Absolute, and without symbolic links.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Waits until the way to the file is on the disk: what is written into it would be lost with that. Another process may have
+    /// made it a moment ago, so whoever is to write asks for it; whoever only reads need not.
+    pub(crate) fn make_lasting(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.path.parent().map_or(Ok(()), |directory| BACKEND.create_directories(directory))
     }
 
     /// Whether the path still leads to the file that was opened. A database that was removed or replaced takes writes for as

@@ -10,9 +10,6 @@ use crate::database::Database;
 use crate::row;
 use crate::writer::{BATCH, not_in_time};
 
-/// How many there are.
-pub(crate) const READERS: usize = 2;
-
 /// A question on its way.
 pub(crate) struct Read {
     pub(crate) deadline: Instant,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, mpsc as std_mpsc};
-use std::thread;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -18,8 +18,9 @@ use crate::config::SqliteOptions;
 use crate::database::Database;
 use crate::error::BACKEND;
 use crate::place::Place;
-use crate::reader::{self, Question, READERS, Range, Read};
+use crate::reader::{self, Question, Queue, Range, Read};
 use crate::row::{self, NewRow};
+use crate::threads::{Spare, Threads, spawn};
 use crate::writer::{self, Job, Purge, Reserve, Write, not_in_time};
 
 /// How many operations may wait in line; the next ones wait to get into it.
@@ -42,8 +43,10 @@ struct Inner {
     // Dropped in this order: the end of its queue ends a thread, and the last to close the file is one that may write, so that
     // it can empty the log.
     reads: mpsc::Sender<Read>,
+    second_reader: Spare,
     _readers: Threads,
     jobs: mpsc::Sender<Job>,
+    writer: Spare,
     _writer: Threads,
 }
 
@@ -72,81 +75,110 @@ impl SqliteStore {
         }
     }
 
+    /// One thread opens the database, makes of it what the others then find, and reads. They are started when they are needed: the
+    /// other reader where there is a line, the writer for the first write.
     async fn start_threads(options: SqliteOptions) -> Result<Self, StoreError> {
         let until = Instant::now() + options.to_open();
-        // The writer first, and alone: it makes the database what the readers then find.
-        let (mut writer, running) = Threads::new();
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let its_options = options.clone();
-        let open = move || {
-            let place = Place::prepare(&its_options.path)?;
-            Ok((Database::open(&its_options, place.clone(), until)?, place))
-        };
-        let place = start("wv-sqlite-write", running, open, move |db| writer::run(db, queue)).await?;
-
-        let (mut readers, running) = Threads::new();
+        let timeout = options.timeout;
+        let (mut readers, reading) = Threads::new(Duration::ZERO);
         let (reads, queue) = mpsc::channel(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..READERS {
-            let (its_options, its_place, queue) = (options.clone(), place.clone(), Arc::clone(&queue));
-            let open = move || Ok((Database::open(&its_options, its_place, until)?, ()));
-            start("wv-sqlite-read", running.clone(), open, move |db| reader::run(db, &queue)).await?;
-        }
-        let path = place.path().to_owned();
-        let SqliteOptions { timeout, clock, .. } = options;
-        (readers.patience, writer.patience) = (timeout, timeout);
-        Ok(Self(Arc::new(Inner { path, timeout, clock, reads, _readers: readers, jobs, _writer: writer })))
-    }
-}
-
-/// Starts a thread that opens its connection, says how that went, and works until there is nothing left to do.
-async fn start<T: Send + 'static>(
-    name: &str,
-    running: std_mpsc::Sender<()>,
-    open: impl FnOnce() -> Result<(Database, T), StoreError> + Send + 'static,
-    work: impl FnOnce(&Database) + Send + 'static,
-) -> Result<T, StoreError> {
-    let (report, opened) = oneshot::channel();
-    let body = move || {
-        // Dropped last: after the connection is closed.
-        let _running = running;
-        match open() {
-            Err(e) => drop(report.send(Err(e))),
-            Ok((db, found)) => {
-                if report.send(Ok(found)).is_ok() {
-                    work(&db);
+        let queue: Queue = Arc::new(Mutex::new(queue));
+        let (report, opened) = oneshot::channel();
+        let (its_options, its_queue, running) = (options.clone(), Arc::clone(&queue), reading.clone());
+        spawn(READER, move || {
+            // Dropped last: after the connection is closed.
+            let _running = running;
+            let open = || {
+                let place = Place::prepare(&its_options.path)?;
+                Ok((Database::open(&its_options, place.clone(), until)?, place))
+            };
+            match open() {
+                Err(e) => drop(report.send(Err(e))),
+                Ok((db, place)) => {
+                    if report.send(Ok(place)).is_ok() {
+                        reader::run(&db, &its_queue);
+                    }
                 }
             }
-        }
-    };
-    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|e| {
-        BACKEND.error(StoreErrorKind::Unavailable, "no thread could be started for the database").with_source(e)
-    })?;
-    opened.await.unwrap_or_else(|_| Err(stopped()))
-}
+        })?;
+        let place = opened.await.unwrap_or_else(|_| Err(stopped()))?;
+        readers.patience = timeout;
 
-/// Threads that are waited for when this is dropped.
-struct Threads {
-    /// Nothing ever comes, but its end: once no thread is left.
-    finished: Mutex<std_mpsc::Receiver<()>>,
-    patience: Duration,
-}
-
-impl Threads {
-    fn new() -> (Self, std_mpsc::Sender<()>) {
-        let (running, finished) = std_mpsc::channel();
-        (Self { finished: Mutex::new(finished), patience: Duration::ZERO }, running)
+        let second_reader = second_reader(&options, &place, &queue, reading);
+        let (writer_ends, writing) = Threads::new(timeout);
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let writer = writer(&options, &place, queue, writing);
+        let (path, clock) = (place.path().to_owned(), options.clock);
+        let inner =
+            Inner { path, timeout, clock, reads, second_reader, _readers: readers, jobs, writer, _writer: writer_ends };
+        Ok(Self(Arc::new(inner)))
     }
 }
 
-impl Drop for Threads {
-    fn drop(&mut self) {
-        let finished = self.finished.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _ = finished.recv_timeout(self.patience);
-    }
+const READER: &str = "wv-sqlite-read";
+const WRITER: &str = "wv-sqlite-write";
+
+fn second_reader(options: &SqliteOptions, place: &Place, queue: &Queue, running: std_mpsc::Sender<()>) -> Spare {
+    // Not the queue itself: it ends with those who work on it.
+    let (options, place, queue) = (options.clone(), place.clone(), Arc::downgrade(queue));
+    Spare::new(move |called| {
+        let queue = queue.upgrade().ok_or_else(stopped)?;
+        let (options, place, running) = (options.clone(), place.clone(), running.clone());
+        spawn(READER, move || {
+            let _running = running;
+            match Database::open(&options, place, Instant::now() + options.to_open()) {
+                Ok(db) => reader::run(&db, &queue),
+                Err(error) => {
+                    tracing::debug!(%error, "the other reader of the store could not be started");
+                    called.store(false, Ordering::Relaxed);
+                }
+            }
+        })
+    })
+}
+
+fn writer(options: &SqliteOptions, place: &Place, queue: mpsc::Receiver<Job>, running: std_mpsc::Sender<()>) -> Spare {
+    let (options, place) = (options.clone(), place.clone());
+    // Taken by the thread, so that the queue ends with it.
+    let queue = Arc::new(Mutex::new(Some(queue)));
+    Spare::new(move |_| {
+        let (options, place, queue, running) = (options.clone(), place.clone(), Arc::clone(&queue), running.clone());
+        spawn(WRITER, move || {
+            let _running = running;
+            let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let open = || {
+                place.make_lasting()?;
+                Database::open(&options, place.clone(), Instant::now() + options.to_open())
+            };
+            if let Some(queue) = queue {
+                writer::run(open, queue);
+            }
+        })
+    })
 }
 
 impl SqliteStore {
+    /// Where reads wait in line, another reader is worth its start.
+    async fn read<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Question,
+    ) -> Result<T, StoreError> {
+        let reads = &self.0.reads;
+        if reads.capacity() < reads.max_capacity() {
+            // Without it, they are read one after the other.
+            let _ = self.0.second_reader.call();
+        }
+        self.ask(reads, |deadline, answer| Read { deadline, question: question(answer) }).await
+    }
+
+    async fn write<T>(
+        &self,
+        job: impl FnOnce(Instant, oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, StoreError> {
+        self.0.writer.call()?;
+        self.ask(&self.0.jobs, job).await
+    }
+
     /// Asks a thread something that leaves no trace if nobody waits for the answer any more.
     async fn ask<Q, T>(
         &self,
@@ -173,8 +205,7 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
-        self.ask(&self.0.reads, |deadline, answer| Read { deadline, question: Question::Load(key.clone(), answer) })
-            .await
+        self.read(|answer| Question::Load(key.clone(), answer)).await
     }
 
     async fn compare_exchange(
@@ -186,6 +217,7 @@ impl TokenStore for SqliteStore {
     ) -> Result<Exchange, StoreError> {
         let inner = &*self.0;
         BACKEND.check_size(new)?;
+        inner.writer.call()?;
         let keep_until = (inner.clock.wall() + keep).as_millis();
         let fate = Arc::new(Fate::default());
         let (answer, answered) = oneshot::channel();
@@ -211,7 +243,7 @@ impl TokenStore for SqliteStore {
 
     /// Sets 1 MiB of the disk aside, in a file beside the database, for the next write of this key that finds it full.
     async fn reserve(&self, key: &StoreKey, _bytes: usize) -> Result<(), StoreError> {
-        self.ask(&self.0.jobs, |_, answer| Job::Reserve(Reserve { key: key.clone(), answer })).await
+        self.write(|_, answer| Job::Reserve(Reserve { key: key.clone(), answer })).await
     }
 
     async fn list(&self, site: Option<&ClientId>, from: Option<&Cursor>, most: usize) -> Result<Page, StoreError> {
@@ -221,17 +253,77 @@ impl TokenStore for SqliteStore {
             Some(site) => Range { after: after.max(format!("{site}/").into()), before: Some(format!("{site}0")), most },
             None => Range { after, before: None, most },
         };
-        self.ask(&self.0.reads, |deadline, answer| Read { deadline, question: Question::List(range, answer) }).await
+        self.read(|answer| Question::List(range, answer)).await
     }
 
     async fn purge(&self, moment: Timestamp, from: Option<&Cursor>, most: usize) -> Result<Purged, StoreError> {
         let after = row::after(from)?;
         let moment = moment.as_millis();
-        self.ask(&self.0.jobs, |deadline, answer| Job::Purge(Purge { moment, after, most, deadline, answer })).await
+        self.write(|deadline, answer| Job::Purge(Purge { moment, after, most, deadline, answer })).await
     }
 }
 
 /// A thread of ours ended early: by a panic, which would be a mistake of this crate.
 fn stopped() -> StoreError {
     BACKEND.error(StoreErrorKind::Unavailable, "a thread of the store has stopped; open the store again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+    fn key() -> StoreKey {
+        StoreKey::parse("site/1").unwrap()
+    }
+
+    fn record(n: u128) -> Stored {
+        Stored { etag: Etag::from_bits(n), bytes: n.to_be_bytes().to_vec() }
+    }
+
+    #[tokio::test]
+    async fn whoever_only_looks_something_up_has_one_thread_and_whoever_writes_has_a_writer_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("v.db")).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(store.load(&key()).await.unwrap(), None);
+            store.list(None, None, 10).await.unwrap();
+        }
+        assert_eq!((store.0.second_reader.is_called(), store.0.writer.is_called()), (false, false));
+        store.compare_exchange(&key(), None, &record(1), YEAR).await.unwrap();
+        assert_eq!((store.0.second_reader.is_called(), store.0.writer.is_called()), (false, true));
+    }
+
+    #[tokio::test]
+    async fn where_reads_wait_in_line_there_are_two_readers_and_all_are_answered() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("v.db")).await.unwrap();
+        let mut reads = tokio::task::JoinSet::new();
+        while !store.0.second_reader.is_called() {
+            let store = store.clone();
+            reads.spawn(async move { store.load(&key()).await });
+            tokio::task::yield_now().await;
+        }
+        while let Some(read) = reads.join_next().await {
+            assert_eq!(read.unwrap().unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_could_not_begin_says_why_and_tries_again_with_the_next_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, aside) = (directory.path().join("v.db"), directory.path().join("aside"));
+        let store = SqliteStore::open(&path).await.unwrap();
+        std::fs::rename(&path, &aside).unwrap();
+        for _ in 0..2 {
+            let error = store.compare_exchange(&key(), None, &record(1), YEAR).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{error}");
+            assert_eq!(store.reserve(&key(), 1).await.unwrap_err().kind(), StoreErrorKind::Misconfigured);
+        }
+        std::fs::rename(&aside, &path).unwrap();
+        let done = store.compare_exchange(&key(), None, &record(1), YEAR).await.unwrap();
+        assert_eq!(done, Exchange::Swapped);
+        assert_eq!(store.load(&key()).await.unwrap(), Some(record(1)));
+    }
 }

@@ -49,11 +49,22 @@ pub(crate) struct Reserve {
     pub(crate) answer: oneshot::Sender<Result<(), StoreError>>,
 }
 
-/// Writes what comes until every handle is gone and the queue is empty.
-pub(crate) fn run(db: &Database, mut queue: mpsc::Receiver<Job>) {
-    let mut writer = Writer { db, room: Room::beside(db.path()), reserved: HashSet::new() };
+/// Writes what comes until every handle is gone and the queue is empty; opens its connection for the first of it.
+pub(crate) fn run(open: impl Fn() -> Result<Database, StoreError>, mut queue: mpsc::Receiver<Job>) {
+    let mut writer = None;
     let mut jobs = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
+        let writer = match &mut writer {
+            Some(writer) => writer,
+            // The next ones may find it open again.
+            None => match open() {
+                Ok(db) => writer.insert(Writer::new(db)),
+                Err(e) => {
+                    jobs.drain(..).for_each(|job| job.refuse(e.clone()));
+                    continue;
+                }
+            },
+        };
         let (mut writes, mut reserves, mut purges) = (Vec::new(), Vec::new(), Vec::new());
         for job in jobs.drain(..) {
             match job {
@@ -62,14 +73,25 @@ pub(crate) fn run(db: &Database, mut queue: mpsc::Receiver<Job>) {
                 Job::Purge(purge) => purges.push(purge),
             }
         }
-        settle(&mut writer, writes);
+        settle(writer, writes);
         for reserve in reserves {
             let answer = writer.reserve(reserve.key);
             let _ = reserve.answer.send(answer);
         }
         for job in purges {
-            let answer = purge(db, &job);
+            let answer = purge(&writer.db, &job);
             let _ = job.answer.send(answer);
+        }
+    }
+}
+
+impl Job {
+    /// Says why it was not begun.
+    fn refuse(self, why: StoreError) {
+        match self {
+            Self::Write(write) => drop(write.answer.send(Err(why))),
+            Self::Reserve(reserve) => drop(reserve.answer.send(Err(why))),
+            Self::Purge(purge) => drop(purge.answer.send(Err(why))),
         }
     }
 }
@@ -91,15 +113,19 @@ fn purge(db: &Database, job: &Purge) -> Result<Purged, StoreError> {
     })
 }
 
-struct Writer<'a> {
-    db: &'a Database,
+struct Writer {
+    db: Database,
     room: Room,
     /// Keys whose next write may have the room: of grants under way and of tokens that wait to be saved, so as many as the flow's
     /// policy lets there be.
     reserved: HashSet<StoreKey>,
 }
 
-impl Writer<'_> {
+impl Writer {
+    fn new(db: Database) -> Self {
+        Self { room: Room::beside(db.path()), db, reserved: HashSet::new() }
+    }
+
     fn reserve(&mut self, key: StoreKey) -> Result<(), StoreError> {
         self.room.keep().map_err(|e| BACKEND.from_io("reserve room in", self.room.path(), e))?;
         self.reserved.insert(key);
@@ -113,8 +139,8 @@ impl Writer<'_> {
 }
 
 /// Answers each write of the batch.
-fn settle(writer: &mut Writer<'_>, mut batch: Vec<Write>) {
-    let db = writer.db;
+fn settle(writer: &mut Writer, mut batch: Vec<Write>) {
+    let db = &writer.db;
     let mut pause = Pause::default();
     loop {
         batch = drop_expired(batch);
@@ -172,7 +198,7 @@ fn settle(writer: &mut Writer<'_>, mut batch: Vec<Write>) {
 
 /// A batch failed and was taken back. One write may be the reason (its page is damaged, it is the one too many for the disk),
 /// and the others are not to suffer for it.
-fn alone(writer: &mut Writer<'_>, batch: Vec<Write>, failure: rusqlite::Error) {
+fn alone(writer: &mut Writer, batch: Vec<Write>, failure: rusqlite::Error) {
     match &batch[..] {
         [write] if !writer.make_room(write, &failure) => answer_all(batch, &writer.db.fail(failure)),
         _ => batch.into_iter().for_each(|write| settle(writer, vec![write])),
