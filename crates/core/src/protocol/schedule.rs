@@ -80,7 +80,8 @@ impl Schedule {
 
     /// Until when there is nothing to do but to send the token: that very moment, if there is something already.
     pub fn attended_at(&self, now: Timestamp) -> Timestamp {
-        if self.is_due(now) || !self.is_usable(now) { now } else { self.due_at().min(self.usable_until) }
+        // What is no longer usable has long been due.
+        if self.is_due(now) { now } else { self.due_at() }
     }
 
     /// The same token, due at once.
