@@ -2,6 +2,7 @@
 
 use std::{hint::black_box, sync::Arc};
 
+use sha2::{Digest, Sha256};
 use wix_visitor_core::Visitors;
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::FakeEndpoint;
@@ -9,7 +10,7 @@ use wix_visitor_testkit::FakeEndpoint;
 use crate::{
     Result,
     keys::{keys, shuffled},
-    rounds::{Rounds, Side},
+    rounds::{Measured, Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     site::{ISSUER, client_id, runtime},
 };
@@ -56,12 +57,14 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     let quick_cache = quick_cache::sync::Cache::new(2 * VISITORS);
     let papaya = papaya::HashMap::new();
     let bare = papaya::HashMap::with_capacity_and_hasher(VISITORS, foldhash::fast::RandomState::default());
+    let hashed = papaya::HashMap::with_capacity_and_hasher(VISITORS, foldhash::fast::RandomState::default());
     for key in &keys {
         site.visitor(key);
         moka.insert(key.clone(), Value::new(key));
         quick_cache.insert(key.clone(), Value::new(key));
         papaya.pin().insert(key.clone(), Value::new(key));
         bare.pin().insert(Box::<str>::from(key.as_str()), Value::new(key));
+        hashed.pin().insert(sha256(key), Value::new(key));
     }
     moka.run_pending_tasks();
 
@@ -86,6 +89,20 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
             let mut next = wanted();
             move || Ok(rounds.nanoseconds(|| drop(black_box(black_box(&bare).pin().get(next()).map(Arc::clone)))))
         }),
+        Side::limit(HASHED, {
+            let mut next = wanted();
+            let find = move |key: &str| hashed.pin().get(&sha256(key)).map(Arc::clone);
+            move || Ok(rounds.nanoseconds(|| drop(black_box(find(next())))))
+        }),
     ];
-    Ok(rounds.alternate(sides)?.into())
+    let sides = rounds.alternate(sides)?;
+    let hashed = sides.iter().find(|side| side.name == HASHED).map_or(f64::NAN, Measured::median);
+    Ok(Outcome { sides, counted: vec![(HASHED, hashed)], ..Outcome::default() })
 }
+
+/// What ours has to do before it can look: a visitor is known by this, and its key is kept nowhere.
+fn sha256(key: &str) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+const HASHED: &str = "ns by the same map behind SHA-256";
