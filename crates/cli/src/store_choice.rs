@@ -99,6 +99,13 @@ impl StoreChoice {
         Ok(Self { read, sealing })
     }
 
+    /// Whether both are the same store, as far as names tell: a path by what it leads to, a server by its URL without options.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        let path =
+            |choice: &Self| choice.read.path().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        self.read.kind() == other.read.kind() && path(self).is_some() && path(self) == path(other)
+    }
+
     /// For whoever only looks: this store, or in place of one that is not there an empty one, so that none is made.
     pub(crate) fn to_look_at(&self) -> Result<Self, Failure> {
         if self.label().exists { Ok(self.clone()) } else { Self::memory() }

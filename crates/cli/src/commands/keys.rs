@@ -86,6 +86,11 @@ async fn check_unused(name: KeyName, args: &SiteArgs, console: Console) -> Resul
     let bar = Bar::new("looking", console);
     let housekeeper = bar.follow(choice.housekeeper().await.map_err(|failure| failure.advise(advice))?);
     let seals = housekeeper.seals().await.map_err(of_store)?;
+    if seals.is_empty() {
+        // A volume that is not mounted, another database: that nothing is there says nothing of the key.
+        let message = format!("{} is empty, so it does not show that nothing is sealed by {name}", choice.label());
+        return Err(Failure::usage(message).advise(advice));
+    }
     match seals.get(&Some(name)) {
         None => {
             console.notice("keys", &format!("nothing in {} is sealed by {name}", choice.label()));
@@ -106,6 +111,12 @@ async fn check_unused(name: KeyName, args: &SiteArgs, console: Console) -> Resul
 fn path(args: &SiteArgs) -> Result<PathBuf, Failure> {
     let variable = || std::env::var_os("WIX_VISITOR_KEYS_FILE").filter(|value: &OsString| !value.is_empty());
     let path = args.keys.clone().or_else(|| variable().map(PathBuf::from));
+    if path.as_ref().is_some_and(|path| KeyRing::from_text(&path.to_string_lossy()).is_ok()) {
+        return Err(Failure::usage("what was given as the file of the ring is a key itself, so it is not shown")
+            .advise(
+                "give the name of a file; a key that stood in a command line may have been seen, so make another",
+            ));
+    }
     // What a link leads to is replaced, and not the link.
     let path = path.map(|path| std::fs::canonicalize(&path).unwrap_or(path));
     path.ok_or_else(|| {
@@ -124,9 +135,13 @@ fn hold(path: &Path) -> Option<File> {
 
 /// Replaces the file as a whole; private from the beginning.
 fn write(path: &Path, ring: &KeyRing) -> Result<(), Failure> {
+    let text = ring.to_text();
+    // Nothing that could not be read again.
+    KeyRing::from_text(text.expose())
+        .map_err(|error| Failure::from(error).advise("nothing was changed: `wix-visitor keys remove`"))?;
     let written = || -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".wix-visitor-keys").tempfile_in(parent(path))?;
-        file.write_all(ring.to_text().expose().as_bytes())?;
+        file.write_all(text.expose().as_bytes())?;
         file.as_file().sync_all()?;
         check_owner(path, file.as_file())?;
         file.persist(path)?;

@@ -24,14 +24,19 @@ pub(super) async fn run(options: &MigrateArgs, args: &SiteArgs, console: Console
     // What is not sealed there is sealed here only if that was asked for: somebody else may have written it.
     let plain = sealing.as_ref().map_or(PlainRecords::Refused, |sealing| sealing.plain);
     let from = StoreChoice::at(&options.from, opened_by.map(|ring| Sealing { ring, plain }))?;
+    let seals = sealing.as_ref().is_some_and(|sealing| sealing.plain == PlainRecords::Read);
     let to = StoreChoice::at(&options.to, sealing)?;
+    if from.is_where(&to) {
+        return Err(Failure::usage("--from and --to name the same store"));
+    }
     if [&from, &to].iter().any(|store| store.label().kind == "memory") {
         return Err(Failure::usage(
             "a memory: store is this process's own, so there is nothing to bring from it or to it",
         ));
     }
     let housekeeper = from.housekeeper().await?;
-    let to = to.open().await?;
+    let place = to;
+    let to = place.open().await?;
     for warning in to.warnings() {
         console.warning("store", &warning);
     }
@@ -47,6 +52,16 @@ pub(super) async fn run(options: &MigrateArgs, args: &SiteArgs, console: Console
             break done;
         }
     };
+    if seals {
+        // What an earlier migration without a ring brought there is as new, and is not sealed.
+        let sealing = Bar::new("sealing", console);
+        let sealed = sealing.follow(place.housekeeper().await?).reseal().await.map_err(of_store)?;
+        passed_over(&sealed.failed, console)?;
+    }
+    if done.there == 0 && copied == 0 && done.failed.count == 0 {
+        console
+            .warning("store", "the old store is empty: if visitors were to be in it, it is not the one that is meant");
+    }
     let verified = done.is_settled();
     let (there, failed) = (done.there, done.failed.count);
     let mut out = Out::new();

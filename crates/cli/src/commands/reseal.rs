@@ -1,6 +1,7 @@
 //! `reseal`: every record sealed by the ring's primary key.
 
 use serde_json::json;
+use wix_visitor::PlainRecords;
 
 use crate::args::SiteArgs;
 use crate::exit::{Exit, Failure};
@@ -9,11 +10,17 @@ use crate::progress::{Bar, of_store, passed_over};
 use crate::store_choice::{Sealing, StoreChoice};
 
 pub(super) async fn run(args: &SiteArgs, console: Console) -> Result<Exit, Failure> {
-    let Some(Sealing { ring, .. }) = Sealing::of(args)? else {
+    let Some(Sealing { ring, plain }) = Sealing::of(args)? else {
         return Err(
             Failure::usage("there is no ring of keys to seal by").advise("give --keys, or set WIX_VISITOR_KEYS_FILE")
         );
     };
+    if plain == PlainRecords::Written {
+        return Err(Failure::usage(
+            "--plain-records write says that not every instance has the ring, and could not read what is sealed",
+        )
+        .advise("once each has it, --plain-records read"));
+    }
     let bar = Bar::new("sealing", console);
     let housekeeper = bar.follow(StoreChoice::of(args).await?.housekeeper().await?);
     let done = housekeeper.reseal().await.map_err(of_store)?;

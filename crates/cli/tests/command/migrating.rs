@@ -146,3 +146,27 @@ fn a_plain_record_among_sealed_ones_is_brought_over_or_written_over_only_where_t
     let said = user.run(&[&["--plain-records", "read"], &migrate[..]].concat()).done().json();
     assert_eq!((&said["copied"], &said["failed"], &said["verified"]), (&1.into(), &0.into(), &true.into()));
 }
+
+#[test]
+fn what_an_earlier_run_without_a_ring_brought_there_is_sealed_by_the_next_one_with_it() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox).with("WIX_VISITOR_KEYS", "").with("WIX_VISITOR_STORE", "sqlite:old.db");
+    let token = user.token();
+    generate(&user, "keys");
+    let moved = ["migrate", "--from", "sqlite:old.db", "--to", "sqlite:new.db"];
+    user.run(&moved).done();
+    user.run(&[&["--keys", "keys", "--plain-records", "read"][..], &moved].concat()).done();
+    let sealed = user.run(&["--keys", "keys", "--store", "sqlite:new.db", "token"]).done().stdout;
+    assert!(sealed.trim() == token.trim(), "another token");
+}
+
+#[test]
+fn one_store_by_two_names_is_one_store() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox).with("WIX_VISITOR_KEYS", "").with("WIX_VISITOR_STORE", "sqlite:old.db");
+    user.token();
+    let absolute = format!("sqlite:{}", user.path("old.db").display());
+    for other in ["SQLITE:old.db", "sqlite:old.db?timeout_ms=900", "sqlite:./old.db", &absolute] {
+        user.run(&["migrate", "--from", "sqlite:old.db", "--to", other]).failed(2, "name the same store");
+    }
+}

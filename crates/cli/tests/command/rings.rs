@@ -93,3 +93,48 @@ fn a_ring_whose_lines_became_one_holds_all_its_keys() {
     assert!(user.run(&["token"]).done().stdout == token, "another token");
     assert_eq!(sandbox.mints(), 1);
 }
+
+#[test]
+fn a_key_in_place_of_a_files_name_is_neither_shown_nor_made_a_file_of() {
+    let user = User::new().with("WIX_VISITOR_KEYS", "");
+    generate(&user, "keys");
+    let key = fs::read_to_string(user.path("keys")).unwrap().trim().to_owned();
+    note_secret(&key);
+    for words in [&["keys", "generate"][..], &["keys", "list"]] {
+        let refused = user.run(&[&["--keys", &key], words].concat());
+        refused.failed(2, "is a key itself");
+    }
+    assert!(!user.path(&key).exists());
+}
+
+#[test]
+fn a_ring_is_never_written_that_could_not_be_read() {
+    let user = User::new().with("WIX_VISITOR_KEYS", "");
+    generate(&user, "keys");
+    let mut ring = fs::read_to_string(user.path("keys")).unwrap();
+    while ring.lines().count() < 100 {
+        generate(&user, "more");
+        ring.push_str(&fs::read_to_string(user.path("more")).unwrap());
+        fs::remove_file(user.path("more")).unwrap();
+    }
+    user.file("keys", &ring);
+    fs::set_permissions(user.path("keys"), Permissions::from_mode(0o600)).unwrap();
+    user.run(&["--keys", "keys", "keys", "generate"]).failed(2, "more than 100 sealing keys");
+    assert!(fs::read_to_string(user.path("keys")).unwrap() == ring, "the ring was changed");
+}
+
+#[test]
+fn an_empty_store_does_not_show_that_a_key_is_unused_and_nothing_is_sealed_before_every_instance_has_the_ring() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox).with("WIX_VISITOR_KEYS", "");
+    generate(&user, "keys");
+    let second = generate(&user, "keys");
+    user.file("empty.db", "");
+    let before = fs::read(user.path("keys")).unwrap();
+    let removing = ["--keys", "keys", "--store", "sqlite:empty.db", "keys", "remove", &second];
+    user.run(&removing).failed(2, "is empty, so it does not show");
+    assert!(fs::read(user.path("keys")).unwrap() == before, "the ring was changed");
+    user.token();
+    user.run(&["--keys", "keys", "--plain-records", "write", "reseal"]).failed(2, "not every instance has the ring");
+    user.run(&["token"]).done();
+}

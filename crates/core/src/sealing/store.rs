@@ -72,11 +72,13 @@ impl<S: TokenStore> SealedStore<S> {
         let primary = self.ring.names().next();
         for _ in 0..TURNS {
             let Some(standing) = self.store.load(key).await? else { return Ok(Resealed::Gone) };
-            if KeyRing::sealed_by(&standing.bytes) == primary {
+            let already = KeyRing::sealed_by(&standing.bytes) == primary;
+            let old = standing.etag;
+            // Opened whoever sealed it: what names the primary key may be damaged, or another visitor's.
+            let bytes = self.open(key, standing)?.bytes;
+            if already {
                 return Ok(Resealed::Already);
             }
-            let old = standing.etag;
-            let bytes = self.open(key, standing)?.bytes;
             let keep = policy.keep_for(&decode(&bytes)?);
             let new = Stored { etag: Etag::from_bits(SystemEntropy.draw()), bytes };
             let sealed = self.sealed(key, &new);
