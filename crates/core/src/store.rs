@@ -6,7 +6,8 @@
 //! 1. [`compare_exchange`](TokenStore::compare_exchange) is atomic against every other handle, process and instance that
 //!    uses the same store.
 //! 2. A record is kept at least for the `keep` that came with its last write. After that the store *may* drop it, never
-//!    must. Nothing else expires, so no clock, right or wrong, makes a live visitor vanish.
+//!    must. Nothing else expires: only a clock that was behind by more than `keep` when a record was written, or is ahead by as much
+//!    when it is dropped, could make a live visitor vanish.
 //! 3. Bytes come back exactly, up to 64 KiB ([`Stored::MAX_BYTES`]), whatever they are.
 //! 4. After `Ok`, the write survives what the store promises to survive (its documentation says what: a process crash,
 //!    power loss, a failover), and no crash leaves half a record.

@@ -13,7 +13,7 @@ use wix_visitor_testkit::ledger::note_secret;
 use wix_visitor_tests::instance::{Instance, hours};
 use wix_visitor_tests::sealing::is_the_suites_own;
 
-use crate::only_key;
+use crate::{all_keys, only_key};
 
 fn key() -> SealingKey {
     let key = SealingKey::generate().unwrap();
@@ -222,4 +222,22 @@ async fn every_record_is_sealed_anew_by_the_primary_key_while_instances_write() 
         assert_eq!(removed.identity(&visitor.authorization().await.unwrap()), *identity);
     }
     assert_eq!(first.endpoint.mints(), 51);
+}
+
+#[tokio::test]
+async fn a_record_that_names_the_primary_key_and_is_another_visitors_is_not_counted_as_sealed() {
+    let (store, only) = (MemoryStore::new(), key());
+    is_the_suites_own();
+    let sealed = SealedStore::new(store.clone(), ring(&[&only]));
+    let first = Instance::with_store(sealed, Rotation::Strict, Policy::default());
+    for name in ["one", "another"] {
+        first.visitors.visitor(name).authorization().await.unwrap();
+    }
+    let keys = all_keys(&store).await;
+    let theirs = store.load(&keys[1]).await.unwrap().unwrap();
+    let ours = store.load(&keys[0]).await.unwrap().unwrap();
+    let moved = Stored { etag: Etag::from_bits(7), bytes: theirs.bytes };
+    store.compare_exchange(&keys[0], Some(&ours.etag), &moved, hours(1)).await.unwrap();
+    let done = Housekeeper::new(store).sealed(ring(&[&only]), PlainRecords::Refused).reseal().await.unwrap();
+    assert_eq!((done.resealed, done.already, done.failed.count), (0, 1, 1));
 }
