@@ -16,7 +16,7 @@ use crate::events::VisitorLost;
 use crate::key::VisitorId;
 use crate::protocol::flight::Goal;
 use crate::protocol::intent::Intent;
-use crate::protocol::reconcile::Held;
+use crate::protocol::reconcile::{Held, newer};
 use crate::record::{Record, decode};
 use crate::secret::Secret;
 use crate::tokens::{Role, Tokens};
@@ -309,10 +309,13 @@ impl Visitor {
     pub async fn status(&self) -> Result<Status, Error> {
         self.check()?;
         let stored = self.stored().await?;
-        let own = self.entry.held().filter(|held| held.etag.is_none()).map(|held| held.record);
-        let saved = own.is_none();
-        let record = own.or(stored).unwrap_or_default();
         let now = self.driver.clock.now();
+        let held = self.entry.held();
+        let saved = held.as_ref().is_none_or(|held| held.etag.is_some());
+        // What was saved while the store was being asked is newer than its answer.
+        let is_newer = |held: &Held| stored.as_ref().is_some_and(|stored| newer(&held.record, stored, now.wall));
+        let own = held.filter(|held| held.etag.is_none() || is_newer(held)).map(|held| held.record);
+        let record = own.or(stored).unwrap_or_default();
         let chain = record.chain();
         let schedule = chain.map_or(crate::protocol::schedule::Schedule::NONE, |chain| {
             crate::protocol::schedule::Schedule::of(chain, &self.driver.policy, self.entry.spread())

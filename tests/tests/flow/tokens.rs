@@ -1,6 +1,14 @@
 //! Generate, renew, status: the verbs of the JS SDK in Rust's manner.
 
-use wix_visitor_core::{ErrorKind, Role, Tokens};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use wix_visitor_core::{
+    ErrorKind, Etag, Exchange, Policy, Role, StoreError, StoreKey, Stored, TokenStore, Tokens, async_trait,
+};
+use wix_visitor_memory::MemoryStore;
 use wix_visitor_testkit::Rotation;
 use wix_visitor_tests::instance::{Instance, secs};
 
@@ -89,6 +97,52 @@ async fn status_tells_everything_but_secrets() {
         assert!(!shown.contains(secret.expose()), "{shown}");
     }
     assert!(!shown.contains(&*site.key));
+}
+
+/// A store one of whose answers comes late.
+#[derive(Clone, Debug, Default)]
+struct Late {
+    store: MemoryStore,
+    next: Arc<AtomicBool>,
+    read: Arc<Notify>,
+    answer: Arc<Notify>,
+}
+
+#[async_trait]
+impl TokenStore for Late {
+    async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+        let found = self.store.load(key).await;
+        if self.next.swap(false, Ordering::Relaxed) {
+            self.read.notify_one();
+            self.answer.notified().await;
+        }
+        found
+    }
+
+    async fn compare_exchange(
+        &self,
+        key: &StoreKey,
+        expected: Option<&Etag>,
+        new: &Stored,
+        keep: Duration,
+    ) -> Result<Exchange, StoreError> {
+        self.store.compare_exchange(key, expected, new, keep).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_whose_answer_was_overtaken_by_a_renewal_tells_of_that() {
+    let store = Late::default();
+    let site = Instance::with_store(store.clone(), Rotation::Same, Policy::default());
+    site.who().await.unwrap();
+    store.next.store(true, Ordering::Relaxed);
+    let asking = site.visitor();
+    let status = tokio::spawn(async move { asking.status().await });
+    store.read.notified().await;
+    site.visitor().renew().await.unwrap();
+    store.answer.notify_one();
+    let status = status.await.unwrap().unwrap();
+    assert_eq!((status.generation, status.saved, status.claimed), (1, true, false));
 }
 
 #[tokio::test(start_paused = true)]
