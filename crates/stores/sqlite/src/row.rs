@@ -156,9 +156,22 @@ fn whole(row: &Row<'_>) -> rusqlite::Result<Option<StoreKey>> {
     Ok(key.and_then(|key| StoreKey::parse(key).ok()))
 }
 
-/// The cursor of a page that ended with this key: its bytes in hexadecimal digits.
+/// The cursor of a page that ended with this key: in hexadecimal digits, what all that came are before, and all that come behind.
 fn cursor(last: &StoreKey) -> Cursor {
-    Cursor::new(last.as_str().bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+    let shown = match last.as_str().rsplit_once('/') {
+        // Behind the letter come all whose hashes begin otherwise: of two that begin alike so far, nobody has heard.
+        Some((site, hash)) if is_hash(hash) => format!("{site}/{}g", &hash[..PREFIX]),
+        _ => last.as_str().to_owned(),
+    };
+    Cursor::new(shown.bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// How many digits of a visitor's hash a cursor holds: people see it, so not all of them.
+const PREFIX: usize = 24;
+
+/// As in a visitor's key. Others may begin alike.
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// After which key the page of this cursor begins.
@@ -201,4 +214,22 @@ fn damaged(key: &StoreKey, how: &str) -> StoreError {
 
 fn checksum(key: &StoreKey, etag: &[u8; 16], bytes: &[u8], keep_until: i64) -> u32 {
     wix_visitor_local::checksum(key, &[etag, &keep_until.to_be_bytes(), bytes])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_holds_no_whole_hash_and_parts_what_came_from_what_comes() {
+        let key = |hash: &str| StoreKey::parse(&format!("site/{hash}")).unwrap();
+        let (last, next) = (key(&"0f".repeat(32)), key(&format!("{}1{}", "0f".repeat(11), "0".repeat(41))));
+        let shown = cursor(&last);
+        let after = after(Some(&shown)).unwrap();
+        assert!(last.as_str().as_bytes() <= &*after && next.as_str().as_bytes() > &*after);
+        assert!(!String::from_utf8(after).unwrap().contains(&"0f".repeat(13)));
+        for other in [key("1"), key(&"z".repeat(64)), key(&"0f".repeat(31)), StoreKey::parse("purge").unwrap()] {
+            assert_eq!(super::after(Some(&cursor(&other))).unwrap(), other.as_str().as_bytes());
+        }
+    }
 }
