@@ -172,20 +172,14 @@ where
         let session = Session::of(&parts, &self.sessions);
         parts.extensions.insert(session.clone());
         let request = Request::from_parts(parts, body);
-        if !session.wants_to_prepare() {
-            let response = self.inner.call(request);
-            return Box::pin(async move {
-                let response = response.await?;
-                Ok(session.told(response).await)
-            });
-        }
         // The one that was found ready is called; its clone may not be.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {
             session.prepare().await;
-            let response = inner.call(request).await?;
-            Ok(session.told(response).await)
+            let mut response = inner.call(request).await?;
+            session.answer(response.status(), response.headers_mut()).await;
+            Ok(response)
         })
     }
 }

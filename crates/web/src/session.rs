@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, request};
+use http::{HeaderMap, HeaderValue, StatusCode, request};
 use tokio::time::Instant;
 use wix_visitor_core::{Secret, Timestamp, Tokens, Visitor, Visitors};
 
@@ -192,11 +192,6 @@ impl Session {
         Ok(visitor)
     }
 
-    /// Whether there may be something to do before the service is called.
-    pub(crate) fn wants_to_prepare(&self) -> bool {
-        self.0.sessions.in_browser() && self.0.shown.is_some() && self.0.arrival.may_need_tokens
-    }
-
     /// Renews what the browser keeps before the response begins, since its head has to carry that.
     pub(crate) async fn prepare(&self) {
         let due = async {
@@ -205,6 +200,9 @@ impl Session {
             let access = visitor.tokens().await.ok()?.access;
             status.due.then_some((visitor, access, status.usable))
         };
+        if !self.0.sessions.in_browser() || self.0.shown.is_none() || !self.0.arrival.may_need_tokens {
+            return;
+        }
         let Some((visitor, access, usable)) = due.await else { return };
         let rejected = access.map_or_else(|| Secret::new(""), |access| access.value);
         // What goes wrong is told to whoever needs a token.
@@ -357,14 +355,8 @@ impl Session {
         Ok(())
     }
 
-    /// The response, with what the browser needs to know.
-    pub(crate) async fn told<R>(&self, mut response: Response<R>) -> Response<R> {
-        self.answer(response.status(), response.headers_mut()).await;
-        response
-    }
-
     /// Tells the browser what it needs to know, in the head of the response.
-    async fn answer(&self, status: StatusCode, headers: &mut HeaderMap) {
+    pub(crate) async fn answer(&self, status: StatusCode, headers: &mut HeaderMap) {
         let (id, used) = {
             let mut state = self.state();
             state.answer = Answer::Silent;
