@@ -10,7 +10,7 @@ use wix_visitor_testkit::FakeEndpoint;
 use crate::{
     Result,
     keys::{keys, shuffled},
-    rounds::{Measured, Rounds, Side},
+    rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     site::{ISSUER, client_id, runtime},
 };
@@ -30,25 +30,24 @@ pub(crate) fn row() -> Row {
 /// As large as what is kept of a visitor, and made like it: with a text of its own, so that it lies as far from its key. Among a
 /// million, waiting for memory is most of a look-up.
 struct Value {
+    /// How many keys to skip: none.
+    skip: usize,
     _text: String,
-    _rest: [u64; 40],
+    _rest: [u64; 39],
 }
 
 impl Value {
     fn new(key: &str) -> Arc<Self> {
-        Arc::new(Self { _text: format!("{key:0>101}"), _rest: [0; 40] })
+        Arc::new(Self { skip: black_box(0), _text: format!("{key:0>101}"), _rest: [0; 39] })
     }
 }
+
+/// Finds what is kept under a key, and how many keys to skip by that.
+type Find<'a> = dyn Fn(&str) -> usize + 'a;
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
     let keys = keys(VISITORS);
     let wanted = shuffled(&keys);
-    // Each side goes round in it: what one round has brought near is far again when its turn comes.
-    let wanted = || {
-        let mut cycle = wanted.iter().cycle();
-        move || cycle.next().map_or("", String::as_str)
-    };
-
     let _runtime = runtime()?;
     let site = Visitors::builder(client_id()?, FakeEndpoint::issued_by(ISSUER), MemoryStore::default());
     // Room for twice as many, as in all caches here: none is evicted, however unevenly they spread over a cache's shards.
@@ -68,36 +67,37 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     }
     moka.run_pending_tasks();
 
-    let sides = vec![
-        Side::ours({
-            let mut next = wanted();
-            move || Ok(rounds.nanoseconds(|| drop(black_box(black_box(&site).visitor(next())))))
+    let skip = |value: Option<Arc<Value>>| black_box(value).map_or(usize::MAX, |value| value.skip);
+    // None has a token.
+    let find_ours = |key: &str| usize::from(black_box(black_box(&site).visitor(key)).is_in_memory());
+    let find_bare = |key: &str| skip(black_box(&bare).pin().get(key).map(Arc::clone));
+
+    // Which key is next is known by what was found before: a request's key comes when the last request is long over. Each side goes
+    // round in them: what one round has brought near is far again when its turn comes.
+    let one_by_one = |find: &Find<'_>| {
+        let mut at = 0;
+        Ok(rounds.nanoseconds(|| at = (at + 1 + find(&wanted[at])) % VISITORS))
+    };
+    let sides = rounds.alternate(vec![
+        Side::ours(|| one_by_one(&find_ours)),
+        Side::peer("moka", || one_by_one(&|key| skip(black_box(&moka).get(key)))),
+        Side::peer("quick_cache", || one_by_one(&|key| skip(black_box(&quick_cache).get(key)))),
+        Side::peer("papaya", || one_by_one(&|key| skip(black_box(&papaya).pin().get(key).map(Arc::clone)))),
+        Side::limit(BARE, || one_by_one(&find_bare)),
+        Side::limit("the same behind SHA-256", || {
+            one_by_one(&|key| skip(black_box(&hashed).pin().get(&sha256(key)).map(Arc::clone)))
         }),
-        Side::peer("moka", {
-            let mut next = wanted();
-            move || Ok(rounds.nanoseconds(|| drop(black_box(black_box(&moka).get(next())))))
-        }),
-        Side::peer("quick_cache", {
-            let mut next = wanted();
-            move || Ok(rounds.nanoseconds(|| drop(black_box(black_box(&quick_cache).get(next())))))
-        }),
-        Side::peer("papaya", {
-            let mut next = wanted();
-            move || Ok(rounds.nanoseconds(|| drop(black_box(black_box(&papaya).pin().get(next()).map(Arc::clone)))))
-        }),
-        Side::limit("papaya with a fast hasher", {
-            let mut next = wanted();
-            move || Ok(rounds.nanoseconds(|| drop(black_box(black_box(&bare).pin().get(next()).map(Arc::clone)))))
-        }),
-        Side::limit(HASHED, {
-            let mut next = wanted();
-            let find = move |key: &str| hashed.pin().get(&sha256(key)).map(Arc::clone);
-            move || Ok(rounds.nanoseconds(|| drop(black_box(find(next())))))
-        }),
-    ];
-    let sides = rounds.alternate(sides)?;
-    let hashed = sides.iter().find(|side| side.name == HASHED).map_or(f64::NAN, Measured::median);
-    Ok(Outcome { sides, counted: vec![(HASHED, hashed)], ..Outcome::default() })
+    ])?;
+
+    // Where all keys are known beforehand, the processor looks for several at once: as many as its window holds.
+    let at_once = |find: &Find<'_>| {
+        let mut keys = wanted.iter().cycle();
+        Ok(rounds.nanoseconds(|| _ = black_box(keys.next().map(|key| find(key)))))
+    };
+    let overlapping =
+        rounds.alternate(vec![Side::ours(|| at_once(&find_ours)), Side::limit(BARE, || at_once(&find_bare))])?;
+    let [ours, bare] = [0, 1].map(|side: usize| overlapping[side].median());
+    Ok(Outcome { sides, counted: vec![("× limit where look-ups overlap", ours / bare)], ..Outcome::default() })
 }
 
 /// What ours has to do before it can look: a visitor is known by this, and its key is kept nowhere.
@@ -105,4 +105,4 @@ fn sha256(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-const HASHED: &str = "ns by the same map behind SHA-256";
+const BARE: &str = "papaya with a fast hasher";
