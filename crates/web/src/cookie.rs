@@ -1,7 +1,7 @@
 //! What a session's cookies have in common: a name, attributes, the session's id and the day they were given out.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, iter};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,10 +16,22 @@ const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The id of a session: 128 random bits, in the letters of base64url. It is as good as a password.
 #[derive(Clone, PartialEq, Eq)]
+#[repr(align(8))] // moved as whole words: to read what was written in other pieces is to wait
 pub(crate) struct SessionId(Zeroizing<[u8; LETTERS]>);
 
 /// How many those bits have.
 const LETTERS: usize = 22;
+
+/// Which bytes are letters of base64url.
+const IS_LETTER: [bool; 256] = {
+    let mut known = [false; 256];
+    let mut byte = 0;
+    while byte < known.len() {
+        known[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_');
+        byte += 1;
+    }
+    known
+};
 
 impl SessionId {
     pub(crate) fn new() -> Self {
@@ -30,11 +42,8 @@ impl SessionId {
     }
 
     /// The id that these letters are, and no other spelling of it.
-    pub(crate) fn read(letters: &[u8]) -> Option<Self> {
-        let letters = Zeroizing::new(<[u8; LETTERS]>::try_from(letters).ok()?);
-        let known = letters.iter().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_'));
-        // Of the last, four bits are no part of it, and are zero.
-        (known && matches!(letters[LETTERS - 1], b'A' | b'Q' | b'g' | b'w')).then_some(Self(letters))
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        Letters::read(text).map(Self::from)
     }
 
     /// Its text.
@@ -47,6 +56,37 @@ impl SessionId {
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionId(redacted)")
+    }
+}
+
+/// The letters of an id, where they were read: nothing is copied until it is known which session counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Letters<'a>(&'a [u8; LETTERS]);
+
+impl<'a> Letters<'a> {
+    /// Splits what is as long as an id from what comes after it.
+    pub(crate) fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+        text.split_at_checked(LETTERS)
+    }
+
+    /// As [`SessionId::read`].
+    pub(crate) fn read(text: &'a [u8]) -> Option<Self> {
+        let letters = <&[u8; LETTERS]>::try_from(text).ok()?;
+        let known = letters.iter().all(|letter| IS_LETTER[usize::from(*letter)]);
+        // Of the last, four bits are no part of it, and are zero.
+        (known && matches!(letters[LETTERS - 1], b'A' | b'Q' | b'g' | b'w')).then_some(Self(letters))
+    }
+}
+
+impl From<Letters<'_>> for SessionId {
+    fn from(letters: Letters<'_>) -> Self {
+        Self(Zeroizing::new(*letters.0))
+    }
+}
+
+impl fmt::Debug for Letters<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letters(redacted)")
     }
 }
 
@@ -159,6 +199,16 @@ impl CookieName {
 
 /// All cookies of a request, each with its name.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let headers = headers.get_all(COOKIE).into_iter();
-    headers.flat_map(|header| header.as_bytes().split(|byte| *byte == b';')).map(<[u8]>::trim_ascii)
+    headers.get_all(COOKIE).into_iter().flat_map(|header| parts(header.as_bytes())).map(<[u8]>::trim_ascii)
+}
+
+/// What stands between semicolons.
+fn parts(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut left = Some(text);
+    iter::from_fn(move || {
+        let text = left?;
+        let end = memchr::memchr(b';', text);
+        left = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    })
 }

@@ -124,7 +124,7 @@ fn admitted(request: &request::Parts) -> Result<Session, Answer> {
     if request.method != Method::POST {
         return Err(Answer::refused(StatusCode::METHOD_NOT_ALLOWED, "this takes POST alone"));
     }
-    if !is_same_origin(request) {
+    if !is_same_origin(request.into()) {
         return Err(Answer::refused(StatusCode::FORBIDDEN, "this is for pages of this very host"));
     }
     // No form of another site can send this type without being asked about it first.

@@ -1,12 +1,12 @@
 //! Where a session's tokens are kept: by the server, under an id that the browser shows, or by the browser itself.
 
-use http::{HeaderMap, HeaderValue, request};
+use http::{HeaderMap, HeaderValue};
 use wix_visitor_core::record::Record;
 use wix_visitor_core::{Secret, StoreKey, Visitors};
 use zeroize::Zeroizing;
 
-use crate::arrival::is_loopback;
-use crate::cookie::{CookieName, Day, SessionId, Shown};
+use crate::arrival::{Head, is_loopback};
+use crate::cookie::{CookieName, Day, Letters, SessionId, Shown};
 use crate::id_cookie::IdCookie;
 use crate::pocket::Pocket;
 use crate::sealed::{Held, Jar, SealedCookies};
@@ -74,7 +74,7 @@ impl Sessions {
     }
 
     /// Whether the cookies of such a request have their plain name.
-    pub(crate) fn is_plain(&self, request: &request::Parts) -> bool {
+    pub(crate) fn is_plain(&self, request: Head<'_>) -> bool {
         self.cookie_name().plain_on_loopback && is_loopback(request)
     }
 
@@ -82,7 +82,7 @@ impl Sessions {
     pub(crate) fn read(&self, headers: &HeaderMap, plain: bool) -> (Shown<Known>, Jar) {
         match &self.keeping {
             Keeping::Server(cookie) => {
-                let known = |(id, day)| Known { id, day, held: None };
+                let known = |(id, day): (Letters<'_>, Day)| Known { id: id.into(), day, held: None };
                 (cookie.read(headers, plain).map(known), Jar::default())
             }
             Keeping::Browser(cookies, pocket) => {

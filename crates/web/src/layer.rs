@@ -162,16 +162,14 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // A layer within a layer: there is one session.
-        let session = parts.extensions.get::<Session>().filter(|session| session.has_cookie(self.sessions.name()));
-        if session.is_some() {
-            return Box::pin(self.inner.call(Request::from_parts(parts, body)));
+        let session = request.extensions().get::<Session>();
+        if session.is_some_and(|session| session.has_cookie(self.sessions.name())) {
+            return Box::pin(self.inner.call(request));
         }
-        let session = Session::of(&parts, &self.sessions);
-        parts.extensions.insert(session.clone());
-        let request = Request::from_parts(parts, body);
+        let session = Session::of((&request).into(), &self.sessions);
+        request.extensions_mut().insert(session.clone());
         // The one that was found ready is called; its clone may not be.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);

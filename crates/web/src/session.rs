@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
-use http::{HeaderMap, HeaderValue, StatusCode, request};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::Instant;
 use wix_visitor_core::{Secret, Timestamp, Tokens, Visitor, Visitors};
 
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, Head};
 use crate::cookie::{SessionId, Shown};
 use crate::error::SessionError;
 use crate::keeping::{Known, News, Sessions};
@@ -76,10 +76,10 @@ enum Id {
 }
 
 impl Session {
-    pub(crate) fn of(request: &request::Parts, sessions: &Arc<Sessions>) -> Self {
+    pub(crate) fn of(request: Head<'_>, sessions: &Arc<Sessions>) -> Self {
         let arrival = Arrival::of(request);
         let plain = sessions.is_plain(request);
-        let (shown, jar) = sessions.read(&request.headers, plain);
+        let (shown, jar) = sessions.read(request.headers, plain);
         let (id, shown) = match shown {
             Shown::Session(known) => (Id::Shown, Some(known)),
             Shown::Nothing if arrival.cookie_withheld => (Id::Withheld, None),
@@ -107,7 +107,8 @@ impl Session {
         if let Some(visitor) = self.at_hand() {
             return Ok(visitor);
         }
-        let found = self.find().await;
+        // It is large, and would be a part of each handler.
+        let found = Box::pin(self.find()).await;
         let why = match &found {
             Err(SessionError::Retired) => Without::Retired,
             Err(SessionError::CrossSite) => Without::CrossSite,
@@ -194,15 +195,19 @@ impl Session {
 
     /// Renews what the browser keeps before the response begins, since its head has to carry that.
     pub(crate) async fn prepare(&self) {
+        if self.0.sessions.in_browser() && self.0.shown.is_some() && self.0.arrival.may_need_tokens {
+            // It is far larger than what a request needs that has nothing to renew.
+            Box::pin(self.renew_if_due()).await;
+        }
+    }
+
+    async fn renew_if_due(&self) {
         let due = async {
             let visitor = self.current().ok()?;
             let status = visitor.status().await.ok()?;
             let access = visitor.tokens().await.ok()?.access;
             status.due.then_some((visitor, access, status.usable))
         };
-        if !self.0.sessions.in_browser() || self.0.shown.is_none() || !self.0.arrival.may_need_tokens {
-            return;
-        }
         let Some((visitor, access, usable)) = due.await else { return };
         let rejected = access.map_or_else(|| Secret::new(""), |access| access.value);
         // What goes wrong is told to whoever needs a token.
@@ -357,37 +362,45 @@ impl Session {
 
     /// Tells the browser what it needs to know, in the head of the response.
     pub(crate) async fn answer(&self, status: StatusCode, headers: &mut HeaderMap) {
-        let (id, used) = {
+        let (fresh, used) = {
             let mut state = self.state();
             state.answer = Answer::Silent;
-            (state.id.clone(), state.used)
+            let fresh = match &state.id {
+                Id::Offered(id) => Some((id.clone(), News::New)),
+                Id::Changed(id) => Some((id.clone(), News::Another)),
+                Id::Shown | Id::Damaged | Id::Withheld => None,
+            };
+            (fresh, state.used)
+        };
+        let shown = self.0.shown.as_ref();
+        let (id, news) = match (&fresh, shown) {
+            (Some((id, news)), _) => (id, news),
+            (None, Some(known)) => (&known.id, &News::Same),
+            (None, None) => return,
         };
         // A page that the browser has already comes without its type.
         let page = is_page(headers) || (status == StatusCode::NOT_MODIFIED && self.0.arrival.document);
         let page = page && caching(headers) != Caching::Shared;
-        let shown = self.0.shown.as_ref();
-        let (id, news) = match (id, shown) {
-            (Id::Offered(id), _) => (id, News::New),
-            (Id::Changed(id), _) => (id, News::Another),
-            (Id::Shown, Some(known)) => (known.id.clone(), News::Same),
-            _ => return,
-        };
-        let mut cookies = self.0.sessions.write((&id, shown), &self.0.jar, &news, (page, used), self.0.plain);
+        let mut cookies = self.0.sessions.write((id, shown), &self.0.jar, news, (page, used), self.0.plain);
         // A session that was replaced meanwhile must not come back.
-        if let (News::Same, Some(known), false) = (&news, shown, cookies.is_empty())
-            && !matches!(known.with_key(|key| self.visitors().visitor(key)).retired().await, Ok(None))
-        {
-            cookies.clear();
+        if let (News::Same, Some(known), false) = (news, shown, cookies.is_empty()) {
+            let visitor = known.with_key(|key| self.visitors().visitor(key));
+            if !matches!(Box::pin(visitor.retired()).await, Ok(None)) {
+                cookies.clear();
+            }
         }
         // Whoever kept the response for others would hand them the session, or what was made for it.
-        let unsaid = used && !headers.contains_key(CACHE_CONTROL);
-        if unsaid || (!cookies.is_empty() && caching(headers) != Caching::Own) {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        if cookies.is_empty() {
+            if used {
+                headers.entry(CACHE_CONTROL).or_insert(FOR_NOBODY_ELSE);
+            }
+            return;
         }
-        if !cookies.is_empty() {
-            headers.append(VARY, HeaderValue::from_static("cookie"));
-            self.state().answer = Answer::Told;
+        if caching(headers) != Caching::Own {
+            headers.insert(CACHE_CONTROL, FOR_NOBODY_ELSE);
         }
+        headers.append(VARY, HeaderValue::from_static("cookie"));
+        self.state().answer = Answer::Told;
         for cookie in cookies {
             headers.append(SET_COOKIE, cookie);
         }
@@ -432,6 +445,8 @@ fn is_page(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     kind.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
 }
+
+const FOR_NOBODY_ELSE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// What a response says of caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -499,9 +514,8 @@ mod tests {
             let mut name = CookieName::new("visitor").unwrap();
             name.plain_on_loopback = wanted;
             let sessions = Sessions { visitors, keeping: Keeping::Server(IdCookie { name }) };
-            let is_plain = |host: &str| {
-                sessions.is_plain(&Request::get("/").header("host", host).body(()).unwrap().into_parts().0)
-            };
+            let is_plain =
+                |host: &str| sessions.is_plain((&Request::get("/").header("host", host).body(()).unwrap()).into());
             assert_eq!(is_plain("localhost:8080"), wanted);
             assert!(!is_plain("shop.example"));
         }
@@ -514,8 +528,8 @@ mod tests {
         let sessions = Arc::new(Sessions { visitors, keeping });
         let id = SessionId::new();
         for cookie in [format!("__Host-visitor={}.20000", id.key()), format!("__Host-visitor={}", id.key())] {
-            let request = Request::get("/").header(COOKIE, cookie).body(()).unwrap().into_parts().0;
-            let session = Session::of(&request, &sessions);
+            let request = Request::get("/").header(COOKIE, cookie).body(()).unwrap();
+            let session = Session::of((&request).into(), &sessions);
             let shown = format!("{session:?} {:?} {:?}", session.0.shown, session.0.sessions);
             assert!(!shown.contains(id.key()), "{shown}");
         }
