@@ -1,12 +1,12 @@
 //! `file-swap`: durable swaps in files, one at a time. The peer compares nothing, keeps one visitor, and is not durable: it does not wait
 //! for the disk.
 //!
-//! The limit is the system calls that a durable swap is made of, and nothing between them: the two locks, a file that is written and waited
-//! for, its new name, and the wait for its folder.
+//! The limit is the system calls that a durable compare-and-exchange is made of, and nothing between them: the two locks, a look at what
+//! stands, a file that is written and waited for, its new name, and the wait for its folder.
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{ErrorKind, Write},
     path::Path,
 };
 
@@ -83,11 +83,17 @@ fn swap(folder: &Path, record: &[u8]) -> Result {
     let turn = locked("turn")?;
     let _lock = locked("lock")?;
     drop(turn);
+    let name = folder.join("record.json");
+    let standing =
+        fs::read(&name).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(Vec::new()) } else { Err(e) })?;
+    if ![0, record.len()].contains(&standing.len()) {
+        return Err("what was written is not there".into());
+    }
     let staged = folder.join("record.new");
     let mut file = File::create(&staged)?;
     file.write_all(record)?;
     file.sync_all()?;
-    fs::rename(&staged, folder.join("record.json"))?;
+    fs::rename(&staged, name)?;
     File::open(folder)?.sync_all()?;
     Ok(())
 }

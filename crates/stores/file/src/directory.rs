@@ -72,10 +72,9 @@ impl Directory {
         }
         BACKEND.make_private(&path)?;
         let name = path.join(marker::NAME);
-        let opened = open_to_read(&name).and_then(|file| Ok((FileId::from(&file.metadata()?), file)));
-        let (marker, open) = opened.map_err(|e| BACKEND.from_io("open", &name, e))?;
+        let (open, found) = open_to_read(&name).map_err(|e| BACKEND.from_io("open", &name, e))?;
         let shards = (0..SHARDS).map(|_| Known::default()).collect();
-        Ok(Self { path, marker, _open: open, shards, synced })
+        Ok(Self { path, marker: FileId::from(&found), _open: open, shards, synced })
     }
 
     /// Absolute, and without symbolic links.
@@ -91,14 +90,8 @@ impl Directory {
     /// The record of a key.
     pub(crate) fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         self.check()?;
-        self.read(key, &Places::of(&self.path, key))
-    }
-
-    fn read(&self, key: &StoreKey, places: &Places) -> Result<Option<Stored>, StoreError> {
-        if !self.has(key, places)? {
-            return Ok(None);
-        }
-        places.read()?.map(|content| record::read(key, &content)).transpose()
+        let places = Places::of(&self.path, key);
+        if self.has(key, &places)? { read(key, &places) } else { Ok(None) }
     }
 
     /// Whether a key's sub-directory is there: ours alone, and still there if it ever was.
@@ -147,7 +140,7 @@ impl Directory {
         let content = record::encode(key, new, *keep_until)?;
         let places = Places::of(&self.path, key);
         let _lock = self.enter(key, &places, *until)?;
-        match self.read(key, &places) {
+        match read(key, &places) {
             Ok(standing) if standing.as_ref().map(|standing| standing.etag) != *expected => {
                 return Ok(Exchange::Conflict(standing));
             }
@@ -188,6 +181,11 @@ impl Directory {
             marker::try_out(&self.path, bytes)
         }
     }
+}
+
+/// The record in a sub-directory that is there.
+fn read(key: &StoreKey, places: &Places) -> Result<Option<Stored>, StoreError> {
+    places.read()?.map(|content| record::read(key, &content)).transpose()
 }
 
 /// Some answers say for certain that nothing was done; of others, a network file system may have done it and lost the answer.

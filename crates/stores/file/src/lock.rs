@@ -34,19 +34,18 @@ fn wait_for(path: &Path, until: Instant) -> Result<File, StoreError> {
     let mut pause = Pause::default();
     let fail = |e| BACKEND.from_io("lock", path, e);
     let open = || {
-        let file = open_to_write(path).map_err(fail)?;
-        BACKEND.check_open(path, &file).map(|()| file)
+        let (file, found) = open_to_write(path).map_err(fail)?;
+        BACKEND.check_open(path, &file, &found).map(|()| (file, FileId::from(&found)))
     };
-    let mut file = open()?;
+    let (mut file, mut opened) = open()?;
     loop {
         match file.try_lock() {
             Ok(()) => {
                 // One that is no longer there guards nothing: others may have the one in its place.
-                let opened = FileId::from(&file.metadata().map_err(fail)?);
                 if FileId::of(path).is_ok_and(|found| found == opened) {
                     return Ok(file);
                 }
-                file = open()?;
+                (file, opened) = open()?;
             }
             Err(TryLockError::Error(e)) => return Err(fail(e)),
             Err(TryLockError::WouldBlock) => {}
@@ -94,7 +93,7 @@ mod tests {
     fn a_lock_that_was_removed_guards_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(LOCK);
-        let gone = open_to_write(&path).unwrap();
+        let (gone, _) = open_to_write(&path).unwrap();
         gone.try_lock().unwrap();
         std::fs::remove_file(&path).unwrap();
         let second = Lock::take(directory.path(), soon()).unwrap();

@@ -30,11 +30,11 @@ struct Marker {
 /// Whether the directory is marked as ours.
 pub(crate) fn is_there(directory: &Path) -> Result<bool, StoreError> {
     let path = directory.join(NAME);
-    let file = match open_to_read(&path) {
+    let (file, found) = match open_to_read(&path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         other => other.map_err(|e| BACKEND.from_io("read", &path, e))?,
     };
-    BACKEND.check_open(&path, &file)?;
+    BACKEND.check_open(&path, &file, &found)?;
     let text = match io::read_to_string(file.take(LONGEST)) {
         Err(e) if e.kind() == io::ErrorKind::InvalidData => String::new(),
         other => other.map_err(|e| BACKEND.from_io("read", &path, e))?,

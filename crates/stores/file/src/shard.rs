@@ -50,12 +50,14 @@ impl Places {
     pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let path = &self.record;
         let fail = |e| BACKEND.from_io("read", path, e);
-        let file = match open_to_read(path) {
+        let (file, found) = match open_to_read(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(fail)?,
         };
-        BACKEND.check_open(path, &file)?;
-        let mut content = Vec::new();
+        BACKEND.check_open(path, &file, &found)?;
+        // Room for it and one more, so that its end is seen at once.
+        let room = usize::try_from(found.len()).unwrap_or(usize::MAX).min(record::MAX_BYTES) + 1;
+        let mut content = Vec::with_capacity(room);
         file.take(record::MAX_BYTES as u64 + 1).read_to_end(&mut content).map_err(fail)?;
         Ok(Some(content))
     }
@@ -83,10 +85,9 @@ pub(crate) struct Staged<'a> {
 impl<'a> Staged<'a> {
     fn open(path: &'a Path) -> Result<Self, StoreError> {
         let fail = |e| BACKEND.from_io("write", path, e);
-        let file = open_to_write(path).map_err(fail)?;
-        BACKEND.check_open(path, &file)?;
-        let had = file.metadata().map_err(fail)?.len();
-        Ok(Self { path, file, had })
+        let (file, found) = open_to_write(path).map_err(fail)?;
+        BACKEND.check_open(path, &file, &found)?;
+        Ok(Self { path, file, had: found.len() })
     }
 
     /// As large as that, whatever is in it.
@@ -100,9 +101,10 @@ impl<'a> Staged<'a> {
 
     pub(crate) fn write(path: &'a Path, content: &[u8], synced: bool) -> Result<Self, StoreError> {
         let mut staged = Self::open(path)?;
+        let (file, length) = (&mut staged.file, content.len() as u64);
         // Cut only afterwards: what is given back first may be gone when it is needed.
-        let file = &mut staged.file;
-        let written = file.write_all(content).and_then(|()| file.set_len(content.len() as u64));
+        let written = file.write_all(content);
+        let written = written.and_then(|()| if staged.had > length { file.set_len(length) } else { Ok(()) });
         let written = written.and_then(|()| if synced { file.sync_all() } else { Ok(()) });
         match written {
             Ok(()) => Ok(staged),

@@ -133,19 +133,18 @@ impl Backend {
         }
     }
 
-    /// Makes sure that what was opened is a file of ours, and closes it to others.
+    /// Makes sure that what was opened, and found to be this, is a file of ours, and closes it to others.
     ///
     /// # Errors
     /// Of the kind *misconfigured*, if it is something else.
-    pub fn check_open(self, path: &Path, file: &File) -> Result<(), StoreError> {
-        let found = file.metadata().map_err(|e| self.from_io("look at", path, e))?;
+    pub fn check_open(self, path: &Path, file: &File, found: &Metadata) -> Result<(), StoreError> {
         if !found.is_file() {
             return Err(self.misconfigured(format!("{} {NO_FILE}", path.display())));
         }
-        if !is_own(&found) {
+        if !is_own(found) {
             return Err(self.foreign(path));
         }
-        close_open_to_others(file, &found).map_err(|e| self.from_io("make private", path, e))
+        close_open_to_others(file, found).map_err(|e| self.from_io("make private", path, e))
     }
 
     fn foreign(self, path: &Path) -> StoreError {

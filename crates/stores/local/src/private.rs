@@ -45,28 +45,31 @@ mod unix {
         file.set_permissions(Permissions::from_mode(0o600))
     }
 
-    /// Opens a file for writing as it is, or creates it; follows no link, and does not wait for the other end of a pipe.
+    /// Opens a file for writing as it is, or creates it; follows no link, and does not wait for the other end of a pipe. With it,
+    /// what was found.
     ///
     /// # Errors
     /// The file system's.
-    pub fn open_to_write(path: &Path) -> io::Result<File> {
+    pub fn open_to_write(path: &Path) -> io::Result<(File, Metadata)> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(FLAGS);
         let file = options.open(path)?;
         // A umask may have taken more than it should; what is not ours is not ours to change.
         let found = file.metadata()?;
-        if is_own(&found) && found.mode() & 0o777 != 0o600 {
+        if found.mode() & 0o777 != 0o600 && is_own(&found) {
             file.set_permissions(Permissions::from_mode(0o600))?;
         }
-        Ok(file)
+        Ok((file, found))
     }
 
-    /// Opens a file for reading; follows no link, and does not wait for the other end of a pipe.
+    /// Opens a file for reading; follows no link, and does not wait for the other end of a pipe. With it, what was found.
     ///
     /// # Errors
     /// The file system's.
-    pub fn open_to_read(path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).custom_flags(FLAGS).open(path)
+    pub fn open_to_read(path: &Path) -> io::Result<(File, Metadata)> {
+        let file = OpenOptions::new().read(true).custom_flags(FLAGS).open(path)?;
+        let found = file.metadata()?;
+        Ok((file, found))
     }
 
     const FLAGS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
@@ -118,12 +121,16 @@ mod without_modes {
         OpenOptions::new().write(true).create_new(true).open(path).map(drop)
     }
 
-    pub fn open_to_write(path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create(true).truncate(false).open(path)
+    pub fn open_to_write(path: &Path) -> io::Result<(File, Metadata)> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        let found = file.metadata()?;
+        Ok((file, found))
     }
 
-    pub fn open_to_read(path: &Path) -> io::Result<File> {
-        File::open(path)
+    pub fn open_to_read(path: &Path) -> io::Result<(File, Metadata)> {
+        let file = File::open(path)?;
+        let found = file.metadata()?;
+        Ok((file, found))
     }
 
     pub(crate) fn is_own(_: &Metadata) -> bool {

@@ -29,7 +29,7 @@ impl Room {
         if self.is_kept() {
             return Ok(());
         }
-        let mut file = open_to_write(&self.0)?;
+        let (mut file, _) = open_to_write(&self.0)?;
         fill(&mut file, Self::BYTES).inspect_err(|_| {
             // Half of it is of no use to us and may be to others.
             let _ = file.set_len(0);
@@ -38,7 +38,7 @@ impl Room {
 
     /// Gives it up; whether there was any.
     pub(crate) fn give_up(&self) -> bool {
-        self.is_kept() && open_to_write(&self.0).and_then(|file| file.set_len(0)).is_ok()
+        self.is_kept() && open_to_write(&self.0).and_then(|(file, _)| file.set_len(0)).is_ok()
     }
 
     fn is_kept(&self) -> bool {
