@@ -17,7 +17,9 @@ mod usage;
 
 use std::process::ExitCode;
 
-use crate::args::Args;
+use tokio::runtime::Builder;
+
+use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::Console;
 
@@ -40,10 +42,7 @@ fn run(args: &Args) -> Exit {
 }
 
 fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
-    // The command goes on in this thread and what it sets going in a worker, so that a full pipe at our own output holds up neither the
-    // sandbox nor a grant. A log is written by the worker itself, so there it has a second one.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(if log::is_on() { 2 } else { 1 })
+    let runtime = builder(args)
         .enable_all()
         .build()
         .map_err(|error| Failure::other("the runtime cannot be started").because(&error))?;
@@ -51,4 +50,18 @@ fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
     // Not waited for: a thread may still sit in a read of standard input, which only the user can end.
     runtime.shutdown_background();
     result
+}
+
+/// The command goes on in this thread and what it sets going in a worker, so that a full pipe at our own output holds up neither the
+/// sandbox nor a grant. A log is written by the worker itself, so there it has a second one. To print a token, as scripts do again and
+/// again, is not worth a worker's start: what it prints goes to a thread of its own where it would be waited for.
+fn builder(args: &Args) -> Builder {
+    match args.command {
+        Command::Token { .. } if !log::is_on() => Builder::new_current_thread(),
+        _ => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(if log::is_on() { 2 } else { 1 });
+            builder
+        }
+    }
 }

@@ -21,7 +21,7 @@ const BEAT: Duration = Duration::from_secs(2);
 /// The channel on which this record's changes are told: one for each site.
 pub(crate) fn channel(prefix: &str, key: &StoreKey) -> String {
     let site = key.as_str().split('/').next().unwrap_or_default();
-    format!("{prefix}{site}")
+    [prefix, site].concat()
 }
 
 /// Listens for as long as it can be sure that nothing goes by unheard.
