@@ -51,8 +51,7 @@ impl Arrival {
         let site = site(request.headers);
         let cross_site = is_cross_site(request, site);
         let own = site.map_or(!cross_site, |site| matches!(site, b"same-origin" | b"none"));
-        // A browser tells all of it or nothing.
-        let text = |name: &HeaderName| site.and_then(|_| request.headers.get(name)).map(HeaderValue::as_bytes);
+        let text = |name: &HeaderName| request.headers.get(name).map(HeaderValue::as_bytes);
         let dest = text(&DEST);
         let document = dest == Some(b"document") && text(&MODE) == Some(b"navigate");
         let followed = document && matches!(*request.method, Method::GET | Method::HEAD);
