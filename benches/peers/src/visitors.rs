@@ -105,8 +105,13 @@ impl Kept {
     }
 
     /// Loads a visitor.
-    pub(crate) async fn load(&self, n: usize) -> Result {
-        let found = (*self.store).load(&self.keys[n]).await?;
+    async fn load(&self, n: usize) -> Result {
+        self.load_by(&self.keys[n]).await
+    }
+
+    /// Loads the visitor with this key.
+    pub(crate) async fn load_by(&self, key: &StoreKey) -> Result {
+        let found = (*self.store).load(key).await?;
         if found.is_none_or(|found| found.bytes.len() != self.record.len()) {
             return Err("what was written is not there".into());
         }

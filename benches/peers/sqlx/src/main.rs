@@ -50,7 +50,7 @@ fn main() -> Result {
                 .per_second(&runtime, |turns| sessions::load(store.clone(), turns))?,
             ("save", [in_flight, visitors, millis]) => tasks(*in_flight, *visitors, *millis)
                 .per_second(&runtime, |turns| sessions::save(store.clone(), bytes, turns))?,
-            ("middle", [visitors]) => runtime.block_on(middle_load(*visitors, |n| store.load(n)))?,
+            ("middle", [visitors]) => runtime.block_on(middle_load(*visitors, |n| n, async |n| store.load(*n).await))?,
             _ => return Err(format!("what is {line}?").into()),
         };
         println!("{answer}");

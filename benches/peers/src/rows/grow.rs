@@ -149,7 +149,8 @@ impl<K: 'static> Grows for Ours<K> {
     }
 
     fn middle_load(&self, visitors: usize) -> Result<f64> {
-        self.runtime.block_on(middle_load(visitors, |n| self.kept.load(n)))
+        let key = |n: usize| self.kept.keys[n].clone();
+        self.runtime.block_on(middle_load(visitors, key, async |key| self.kept.load_by(key).await))
     }
 }
 
@@ -171,7 +172,7 @@ impl<S: Sessions, K: 'static> Grows for Theirs<S, K> {
     }
 
     fn middle_load(&self, visitors: usize) -> Result<f64> {
-        self.runtime.block_on(middle_load(visitors, |n| self.store.load(n)))
+        self.runtime.block_on(middle_load(visitors, |n| n, async |n| self.store.load(*n).await))
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) fn row() -> Row {
 }
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
+    let rounds = &rounds.finer();
     let runtime = runtime()?;
     let mut ours = SessionLayer::new(&site()?).layer(service_fn(ours));
     let mut theirs = SessionManagerLayer::new(MemoryStore::default()).layer(service_fn(theirs));

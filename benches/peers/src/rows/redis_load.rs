@@ -31,6 +31,7 @@ pub(crate) fn rows() -> [Row; 2] {
 }
 
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
+    let rounds = &rounds.finer();
     let (runtime, server) = (server_runtime()?, RedisServer::start()?);
     let (ours, peer, limit) = runtime.block_on(async {
         let ours = Kept::filled(RedisOptions::new("127.0.0.1", server.port()).connect().await?, FEW).await?;

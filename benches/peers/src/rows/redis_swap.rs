@@ -35,6 +35,7 @@ pub(crate) fn rows() -> [Row; 2] {
 }
 
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
+    let rounds = &rounds.finer();
     let (runtime, server) = (server_runtime()?, RedisServer::start()?);
     let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
     let (ours, peer, limit) = runtime.block_on(async {
