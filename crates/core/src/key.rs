@@ -197,21 +197,8 @@ impl SiteKeys {
 
 /// With its length before it, so that no two sequences of parts are hashed alike.
 fn digest(hash: &mut Sha256, part: &str) {
-    /// Most keys are shorter, and then both are hashed in one go.
-    const SHORT: usize = 48;
-    let length = (part.len() as u64).to_be_bytes();
-    let mut both = [0; 8 + SHORT];
-    match both.get_mut(..8 + part.len()) {
-        Some(both) => {
-            both[..8].copy_from_slice(&length);
-            both[8..].copy_from_slice(part.as_bytes());
-            hash.update(&*both);
-        }
-        None => {
-            hash.update(length);
-            hash.update(part.as_bytes());
-        }
-    }
+    hash.update((part.len() as u64).to_be_bytes());
+    hash.update(part.as_bytes());
 }
 
 /// What a visitor is called in logs, events and errors: the first 8 hex digits of the hash of its key.
