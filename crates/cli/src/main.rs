@@ -54,7 +54,7 @@ fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
 
 /// The command goes on in this thread and what it sets going in a worker, so that a full pipe at our own output holds up neither the
 /// sandbox nor a grant. A log is written by the worker itself, so there it has a second one. To print a token, as scripts do again and
-/// again, is not worth a worker's start: what it prints goes to a thread of its own where it would be waited for.
+/// again, is not worth a worker's start: a token goes to a thread of its own where nobody takes it at once.
 fn builder(args: &Args) -> Builder {
     match args.command {
         Command::Token { .. } if !log::is_on() => Builder::new_current_thread(),
