@@ -50,38 +50,62 @@ pub(crate) fn run(db: &Database, queue: &Queue) {
     }
 }
 
+/// Who is answered wakes a thread of its runtime, where that sleeps: a few together wake it once, and wait for each other no longer than
+/// that takes.
+const TOGETHER: usize = 8;
+
 fn serve(db: &Database, batch: &mut Vec<Read>) {
     // One transaction for all: it begins after the last of them was asked for, so none sees less than it should.
-    let together = batch.len() > 1 && db.run("BEGIN").is_ok();
+    let one_view = batch.len() > 1 && db.run("BEGIN").is_ok();
     // Nor is it looked for each of them whether the file is still in its place.
     let placed = db.check();
-    for Read { deadline, question } in batch.drain(..) {
-        match question {
-            Question::Load(key, answer) => ask(db, &placed, deadline, answer, || db.select(&key)),
-            Question::List(range, answer) => ask(db, &placed, deadline, answer, || row::list(db.connection(), &range)),
-        }
+    let mut reads = batch.drain(..);
+    while reads.len() > 0 {
+        let answers = reads.by_ref().take(TOGETHER).filter_map(|read| read.look(db, &placed)).collect::<Vec<_>>();
+        answers.into_iter().for_each(Answer::send);
     }
-    if together && db.run("COMMIT").is_err() {
+    if one_view && db.run("COMMIT").is_err() {
         db.roll_back();
     }
 }
 
-/// Answers, if there is still somebody to be answered, in time.
-fn ask<T>(
-    db: &Database,
-    placed: &Result<(), StoreError>,
-    deadline: Instant,
-    answer: oneshot::Sender<Result<T, StoreError>>,
-    look: impl FnOnce() -> rusqlite::Result<Result<T, StoreError>>,
-) {
-    if answer.is_closed() {
-        return;
+/// An answer, and who waits for it.
+enum Answer {
+    Load(oneshot::Sender<Result<Option<Stored>, StoreError>>, Result<Option<Stored>, StoreError>),
+    List(oneshot::Sender<Result<Page, StoreError>>, Result<Page, StoreError>),
+}
+
+impl Read {
+    /// Looks for what is asked, if there is still somebody to be answered, in time.
+    fn look(self, db: &Database, placed: &Result<(), StoreError>) -> Option<Answer> {
+        let ready = || {
+            if Instant::now() >= self.deadline {
+                return Err(not_in_time());
+            }
+            db.wait_until(self.deadline);
+            placed.clone()
+        };
+        match self.question {
+            Question::Load(_, answer) if answer.is_closed() => None,
+            Question::List(_, answer) if answer.is_closed() => None,
+            Question::Load(key, answer) => {
+                let found = ready().and_then(|()| db.select(&key).map_err(|e| db.fail(e))?);
+                Some(Answer::Load(answer, found))
+            }
+            Question::List(range, answer) => {
+                let found = ready().and_then(|()| row::list(db.connection(), &range).map_err(|e| db.fail(e))?);
+                Some(Answer::List(answer, found))
+            }
+        }
     }
-    let found = if Instant::now() >= deadline {
-        Err(not_in_time())
-    } else {
-        db.wait_until(deadline);
-        placed.clone().and_then(|()| look().map_err(|e| db.fail(e))?)
-    };
-    let _ = answer.send(found);
+}
+
+impl Answer {
+    fn send(self) {
+        // Whoever went away meanwhile needs none.
+        match self {
+            Self::Load(to, found) => drop(to.send(found)),
+            Self::List(to, found) => drop(to.send(found)),
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! One record as a row, with checksums: a flipped bit or a cut end is an error, never a wrong token and never "no record".
 //!
-//! A bit flipped in a key leaves its row where it was in the tree, under a name that nobody asks for. So before a record is
-//! said to be absent, the keys on either side of its place are checked: there is where it would be.
+//! A key stands in the index, by which its row is found, and in the row. A bit flipped in the index leaves the key where it was in the
+//! tree, under a name that nobody asks for. So before a record is said to be absent, the keys on either side of its place are checked,
+//! by what their rows say: there is where it would be.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -11,7 +12,7 @@ use crate::error::BACKEND;
 use crate::reader::Range;
 
 /// The columns [`read`] needs, in its order.
-pub(crate) const SELECT: &str = "SELECT etag, bytes, keep_until, crc FROM records WHERE key = ?1";
+pub(crate) const SELECT: &str = "SELECT etag, bytes, keep_until, crc, key_crc FROM records WHERE key = ?1";
 pub(crate) const INSERT: &str =
     "INSERT INTO records (key, etag, bytes, keep_until, crc, key_crc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
      ON CONFLICT (key) DO NOTHING";
@@ -198,8 +199,13 @@ pub(crate) fn read(key: &StoreKey, row: &Row<'_>) -> rusqlite::Result<Result<Sto
         return Ok(Err(damaged(key, "its etag is not 16 bytes long")));
     };
     if i64::from(checksum(key, &etag, bytes, keep_until)) != crc {
-        return Ok(Err(damaged(key, "it does not match its checksum (or forget this visitor, to begin anew)")
-            .with_standing(Etag::from_bytes(etag))));
+        // Where the index leads to another's row, nobody is told its etag, by which it could be replaced.
+        return Ok(Err(if row.get_ref(4)? == ValueRef::Integer(crc32fast::hash(key.as_str().as_bytes()).into()) {
+            damaged(key, "it does not match its checksum (or forget this visitor, to begin anew)")
+                .with_standing(Etag::from_bytes(etag))
+        } else {
+            damaged(key, "it is not this visitor's")
+        }));
     }
     Ok(Ok(Stored { etag: Etag::from_bytes(etag), bytes: bytes.to_vec() }))
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -19,6 +19,19 @@ fn key(n: u32) -> StoreKey {
 
 fn record(n: u128, size: usize) -> Stored {
     Stored { etag: Etag::from_bits(n), bytes: vec![u8::try_from(n % 256).unwrap(); size] }
+}
+
+/// Where a key of eight letters stands in a database: in its row, and in the index. Each is known by the types of the columns before it,
+/// of which a text of eight letters is one.
+fn places(database: &[u8], key: &str) -> [usize; 2] {
+    const TEXT: u8 = 13 + 2 * 8;
+    let all: Vec<_> =
+        database.windows(key.len()).enumerate().filter(|(_, part)| *part == key.as_bytes()).map(|(at, _)| at).collect();
+    [7, 2].map(|before| {
+        let here: Vec<_> = all.iter().copied().filter(|at| database[at - before] == TEXT).collect();
+        assert_eq!(here.len(), 1, "{key}");
+        here[0]
+    })
 }
 
 async fn refused(path: impl AsRef<Path>, kind: StoreErrorKind, says: &str) -> StoreError {
@@ -255,8 +268,9 @@ async fn a_flipped_bit_never_makes_another_record_and_makes_none_only_in_a_page_
     let whole = fs::read(&path).unwrap();
     let damaged = directory.path().join("damaged.db");
     let mut errors = 0;
-    // All bits of the file's header and of the headers of its two first pages, and a sample of the rest.
-    let headers = (0..112).chain(4096..4112).flat_map(|at| (0..8).map(move |bit| (at, bit)));
+    // All bits of the file's header and of the headers of its pages, and a sample of the rest.
+    assert_eq!(whole.len(), 3 * 4096);
+    let headers = (0..112).chain(4096..4112).chain(8192..8208).flat_map(|at| (0..8).map(move |bit| (at, bit)));
     let sample = (112..whole.len()).step_by(23).map(|at| (at, at % 8));
     for (at, bit) in headers.chain(sample) {
         let mut bytes = whole.clone();
@@ -271,8 +285,8 @@ async fn a_flipped_bit_never_makes_another_record_and_makes_none_only_in_a_page_
         };
         match found.await {
             Ok(Some(found)) => assert_eq!(found, first, "bit {bit} of byte {at}"),
-            // The page's count of rows, from one to none: SQLite keeps no checksum of it.
-            Ok(None) => assert_eq!((at, bit), (4100, 0)),
+            // How many keys are in the page of the index, from one to none: SQLite keeps no checksum of it.
+            Ok(None) => assert_eq!((at, bit), (8196, 0)),
             Err(error) if error.is_transient() => panic!("bit {bit} of byte {at}: {error}"),
             Err(_) => errors += 1,
         }
@@ -294,7 +308,7 @@ async fn a_damaged_key_is_not_taken_for_an_absent_record() {
         for (from, to) in [("site", "sitf"), ("site", "rite")] {
             let (key, damaged) = (format!("{from}/{n}"), format!("{to}/{n}"));
             let mut bytes = whole.clone();
-            let at = bytes.windows(key.len()).position(|part| part == key.as_bytes()).unwrap();
+            let [_, at] = places(&whole, &key);
             bytes[at..at + key.len()].copy_from_slice(damaged.as_bytes());
             fs::write(&path, bytes).unwrap();
 
@@ -464,11 +478,9 @@ async fn a_bit_flipped_in_a_key_is_counted_and_hides_nobody_else_from_a_listing_
     let whole = fs::read(&path).unwrap();
     let site = ClientId::new("site").unwrap();
     for n in [100, 101, 256, 377, 598, 599] {
-        let name = format!("site/{n}");
-        let at = whole.windows(name.len()).position(|part| part == name.as_bytes()).unwrap();
+        let [_, at] = places(&whole, &format!("site/{n}"));
         // Before the key there is the type of its column: of eight letters of text, or of eight bytes.
-        assert_eq!(whole[at - 7], 29);
-        for (at, bit) in (0..8).map(|bit| (at, bit)).chain([(at + 7, 0), (at + 7, 7), (at - 7, 0)]) {
+        for (at, bit) in (0..8).map(|bit| (at, bit)).chain([(at + 7, 0), (at + 7, 7), (at - 2, 0)]) {
             let mut bytes = whole.clone();
             bytes[at] ^= 1 << bit;
             fs::write(&path, bytes).unwrap();
@@ -502,4 +514,89 @@ async fn a_bit_flipped_in_a_key_is_counted_and_hides_nobody_else_from_a_listing_
             assert_eq!((looked_at, unreadable), (500, 1), "bit {bit} of byte {at}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_bit_flipped_in_the_key_of_a_row_harms_nobody() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("v.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    for n in 100..110 {
+        store.compare_exchange(&key(n), None, &record(n.into(), 700), Duration::ZERO).await.unwrap();
+    }
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    let [at, _] = places(&bytes, "site/104");
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    let listed = store.list(None, None, 100).await.unwrap();
+    assert_eq!((listed.keys, listed.unreadable), ((100..110).map(key).collect(), 0));
+    assert_eq!(store.load(&key(104)).await.unwrap(), Some(record(104, 700)));
+    let (old, new) = (Etag::from_bits(104), record(204, 700));
+    let done = store.compare_exchange(&key(104), Some(&old), &new, Duration::ZERO).await.unwrap();
+    assert_eq!((done, store.load(&key(104)).await.unwrap()), (Exchange::Swapped, Some(new)));
+    let purged = store.purge(Timestamp::from_millis(i64::MAX), None, 100).await.unwrap();
+    assert_eq!((purged.looked_at, purged.dropped, purged.unreadable), (10, 10, 0));
+    assert_eq!(store.load(&key(104)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_index_that_leads_to_the_row_of_another_gives_nobody_that_row_nor_its_etag() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("v.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    for n in 100..110 {
+        store.compare_exchange(&key(n), None, &record(n.into(), 700), YEAR).await.unwrap();
+    }
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    let [_, at] = places(&bytes, "site/104");
+    // Behind the key there is the number of its row.
+    assert_eq!(bytes[at + 8], 5);
+    bytes[at + 8] = 4;
+    fs::write(&path, bytes).unwrap();
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    let error = store.load(&key(104)).await.unwrap_err();
+    assert_eq!((error.kind(), error.standing()), (StoreErrorKind::Corrupt, None), "{error}");
+    for expected in [None, Some(&Etag::from_bits(104))] {
+        let error = store.compare_exchange(&key(104), expected, &record(9, 9), YEAR).await.unwrap_err();
+        assert_eq!((error.kind(), error.standing()), (StoreErrorKind::Corrupt, None), "{error}");
+    }
+    assert_eq!(store.load(&key(103)).await.unwrap(), Some(record(103, 700)));
+    let purged = store.purge(Timestamp::from_millis(i64::MAX), None, 100).await.unwrap();
+    assert_eq!((purged.dropped, purged.unreadable), (9, 1));
+}
+
+/// Before, rows stood in the index itself, half of each in a page of its own.
+#[tokio::test]
+async fn a_database_laid_out_as_before_is_used_as_it_is() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("v.db");
+    let first = one_record(&path).await;
+    let db = Connection::open(&path).unwrap();
+    let table: String =
+        db.query_row("SELECT sql FROM sqlite_schema WHERE name = 'records'", [], |row| row.get(0)).unwrap();
+    db.execute_batch(&format!(
+        "ALTER TABLE records RENAME TO aside; {table}, WITHOUT ROWID;
+         INSERT INTO records SELECT * FROM aside; DROP TABLE aside;"
+    ))
+    .unwrap();
+    drop(db);
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.load(&key(2)).await.unwrap(), None);
+    for expected in [None, Some(&first.etag)] {
+        let new = record(2, 2000);
+        let done = store.compare_exchange(&key(1), expected, &new, Duration::ZERO).await.unwrap();
+        assert_eq!(done == Exchange::Swapped, expected.is_some());
+    }
+    assert_eq!(store.compare_exchange(&key(2), None, &first, YEAR).await.unwrap(), Exchange::Swapped);
+    let tomorrow = (SystemTime::now() + YEAR / 365).duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let purged = store.purge(Timestamp::from_secs(tomorrow.as_secs() as i64), None, 100).await.unwrap();
+    assert_eq!((purged.looked_at, purged.dropped), (2, 1));
+    assert_eq!(store.list(None, None, 100).await.unwrap().keys, [key(2)]);
 }
