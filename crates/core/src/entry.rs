@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::key::{KeyHash, VisitorId};
 use crate::packed::{Outline, Packed};
 use crate::policy::Policy;
-use crate::protocol::flight::{Goal, Landing};
+use crate::protocol::flight::Landing;
 use crate::protocol::reconcile::{Held, newer};
 use crate::protocol::schedule::Schedule;
 use crate::protocol::watch::Watch;
@@ -96,12 +96,6 @@ impl Snapshot {
         if outline.etag.is_some() { schedule } else { schedule.due_now() }
     }
 
-    /// Its header, if that serves this goal.
-    #[inline]
-    pub(crate) fn header_for(&self, goal: &Goal) -> Option<&HeaderValue> {
-        self.header.as_ref().filter(|header| !goal.rejects(header))
-    }
-
     /// While nothing is to be done but to serve its token.
     #[inline]
     pub(crate) fn calm(&self) -> Calm {
@@ -139,6 +133,27 @@ impl Snapshot {
         const ALLOCATIONS: usize = 3 * 16;
         let header = self.header.as_ref().map_or(0, |header| header.len() + HEADER);
         size_of::<Self>() + self.packed.len() + header + ALLOCATIONS
+    }
+}
+
+/// The access token of a snapshot, shared with it: a pointer, where a header would be moved about in five words.
+#[derive(Clone)]
+pub(crate) struct Token(triomphe::Arc<Snapshot>);
+
+impl Token {
+    /// As the value of an `Authorization` header.
+    #[inline]
+    pub(crate) fn header(&self) -> &HeaderValue {
+        #[expect(
+            clippy::expect_used,
+            reason = "`Shared::token` makes it of a snapshot that has one, which stays as it is"
+        )]
+        self.0.header.as_ref().expect("a token's snapshot has a header")
+    }
+
+    #[inline]
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.0
     }
 }
 
@@ -221,6 +236,12 @@ impl Shared {
     #[inline]
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Option<triomphe::Arc<Snapshot>>> {
         self.0.snapshot.load()
+    }
+
+    /// Its access token, if it has one, whatever that is worth.
+    #[inline]
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.0.snapshot.load_full().filter(|snapshot| snapshot.header.is_some()).map(Token)
     }
 
     fn keep(&self, snapshot: Option<Snapshot>) {
@@ -391,6 +412,21 @@ mod tests {
 
     fn of_epoch(lineage: u128, epoch: u64) -> Held {
         saved(Record { epoch, ..record(lineage, 0) }, 0)
+    }
+
+    #[test]
+    fn a_token_and_its_copies_stay_what_they_were_when_the_visitor_has_another_or_none() {
+        let (entry, policy) = (entry(), Policy::default());
+        assert!(entry.token().is_none());
+        entry.publish(Some(&of_epoch(3, 0)), 0, &policy);
+        let (token, copy) = (entry.token().unwrap(), entry.token().unwrap().clone());
+        let (text, before) = (token.header().clone(), of_epoch(3, 0));
+        for next in [Some(of_epoch(4, 1)), None] {
+            entry.publish(next.as_ref(), 0, &policy);
+            assert_eq!((token.header(), copy.header()), (&text, &text));
+            assert_eq!(token.snapshot().held(), before);
+        }
+        assert!(entry.token().is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One visitor, and what can be asked of it.
 
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use http::HeaderValue;
 
 use crate::clock::Timestamp;
 use crate::driver::{Boarded, Driver, Joined, half_way, runtime};
-use crate::entry::Entry;
+use crate::entry::{Entry, Token};
 use crate::error::{Error, ErrorKind};
 use crate::events::VisitorLost;
 use crate::key::VisitorId;
@@ -25,16 +26,18 @@ use crate::tokens::{Role, Tokens};
 const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// An access token that may be sent now, as the value of an `Authorization` header. Cheap to clone; `Debug` redacts it.
+///
+/// It keeps what it is from, the refresh token too, in memory until it is dropped: what is kept for long had better be its header.
 #[derive(Clone)]
 pub struct Authorization {
-    header: HeaderValue,
+    token: Token,
     lost: Option<Arc<VisitorLost>>,
 }
 
 impl Authorization {
     /// The value for an `Authorization` header, bare as Wix documents it, marked sensitive.
     pub fn header(&self) -> &HeaderValue {
-        &self.header
+        self.token.header()
     }
 
     /// Set if the call that returned this met the loss of a visitor: the token belongs to a new one.
@@ -45,7 +48,7 @@ impl Authorization {
 
 impl AsRef<[u8]> for Authorization {
     fn as_ref(&self) -> &[u8] {
-        self.header.as_bytes()
+        self.header().as_bytes()
     }
 }
 
@@ -117,10 +120,10 @@ impl Future for Serving<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let visitor = self.visitor;
         if self.obtained.is_none()
-            && let Some(header) = visitor.present(&Goal::Serve)
+            && let Some(token) = visitor.present(&Goal::Serve)
         {
             visitor.driver.meters.hit();
-            return Poll::Ready(Ok(Authorization { header, lost: None }));
+            return Poll::Ready(Ok(Authorization { token, lost: None }));
         }
         self.obtained.get_or_insert_with(|| visitor.obtained(Goal::Serve)).as_mut().poll(context)
     }
@@ -363,30 +366,21 @@ impl Visitor {
         Ok(())
     }
 
-    /// A header from memory that serves this goal, if there is one. Starts a renewal beside it if that is due.
+    /// A token from memory that serves this goal, if there is one. Starts a renewal beside it if that is due.
     #[inline(always)]
-    fn present(&self, goal: &Goal) -> Option<HeaderValue> {
-        let guard = self.entry.snapshot();
-        let snapshot = guard.as_ref()?;
-        let header = snapshot.header_for(goal)?;
-        // Before the copy: what all copies share is held for as short as can be.
+    fn present(&self, goal: &Goal) -> Option<Token> {
+        let token = self.entry.token().filter(|token| !goal.rejects(token.header()))?;
         let now = self.driver.clock.wall();
-        if !snapshot.calm().holds_at(now) {
-            drop(guard);
-            return self.attend(goal, now);
-        }
-        let header = header.clone();
-        // First, so that the copy has come to rest when it is moved.
-        drop(guard);
-        Some(header)
+        // Not handed on, so that a token that is served at once stays where it is.
+        if token.snapshot().calm().holds_at(now) { Some(token) } else { self.attend(goal, now) }
     }
 
     /// The same, where there may be more to do than to serve a token.
     #[cold]
-    fn attend(&self, goal: &Goal, now: Timestamp) -> Option<HeaderValue> {
-        let snapshot = self.entry.snapshot();
-        let snapshot = snapshot.as_ref()?;
-        let (policy, outline) = (&*self.driver.policy, snapshot.outline());
+    fn attend(&self, goal: &Goal, now: Timestamp) -> Option<Token> {
+        let token = self.entry.token().filter(|token| !goal.rejects(token.header()))?;
+        let (policy, snapshot) = (&*self.driver.policy, token.snapshot());
+        let outline = snapshot.outline();
         let schedule = snapshot.schedule(&outline, policy, self.entry.spread());
         if !schedule.is_usable(now) {
             return None;
@@ -401,7 +395,7 @@ impl Visitor {
                 self.driver.look(&self.entry);
             }
         }
-        snapshot.header_for(goal).cloned()
+        Some(token)
     }
 
     #[cold]
@@ -434,12 +428,16 @@ impl Visitor {
         let mut vanished = 0;
         let mut first = true;
         let mut waiting = None;
+        // For a token to serve, `Serving` did a moment ago.
+        let mut looked = goal == Goal::Serve;
         loop {
-            if let Some(header) = self.present(&goal) {
+            if !mem::take(&mut looked)
+                && let Some(token) = self.present(&goal)
+            {
                 if waiting.is_none() {
                     self.driver.meters.hit();
                 }
-                return Ok(Authorization { header, lost });
+                return Ok(Authorization { token, lost });
             }
             if self.driver.clock.monotonic().saturating_sub(start) > wait {
                 return Err(self.late());
@@ -450,14 +448,14 @@ impl Visitor {
             // there is no better.
             let stale = joined.is_some() && first;
             // What it had brought by then was of no use: if the machine slept since, it is an old token.
-            let known = if stale { self.newest() } else { None };
+            let known = if stale { self.entry.token() } else { None };
             first = false;
             let end = loop {
                 if let Some(done) = &*flight.borrow_and_update() {
                     break Some(done.clone());
                 }
-                if let Some(header) = self.present(&goal) {
-                    return Ok(Authorization { header, lost });
+                if let Some(token) = self.present(&goal) {
+                    return Ok(Authorization { token, lost });
                 }
                 let left = wait.saturating_sub(self.driver.clock.monotonic().saturating_sub(start));
                 tokio::select! {
@@ -469,11 +467,13 @@ impl Visitor {
             match end {
                 Some(Ok(landing)) => {
                     lost = landing.lost.or(lost);
-                    let granted = || if landing.granted { self.newest() } else { None };
-                    let good = |header: &HeaderValue| !stale || !goal.rejects(header);
-                    let new = granted().filter(|header| Some(header) != known.as_ref());
-                    if let Some(header) = self.present(&goal).or(new).filter(good) {
-                        return Ok(Authorization { header, lost });
+                    // Even if its life is too short to be called usable.
+                    let newest = || if landing.granted { self.entry.token() } else { None };
+                    let known = known.as_ref().map(Token::header);
+                    let new = || newest().filter(|token| Some(token.header()) != known);
+                    let good = |token: &Token| !stale || !goal.rejects(token.header());
+                    if let Some(token) = self.present(&goal).or_else(new).filter(good) {
+                        return Ok(Authorization { token, lost });
                     }
                 }
                 // Somebody's wish to renew came to nothing, on a flight that this caller joined: no answer to its own.
@@ -482,7 +482,7 @@ impl Visitor {
                 Some(Err(_)) if joined == Some(Joined::Aside) => {}
                 Some(Err(error)) => {
                     return match self.present(&goal) {
-                        Some(header) => Ok(Authorization { header, lost }),
+                        Some(token) => Ok(Authorization { token, lost }),
                         None => Err(error),
                     };
                 }
@@ -495,11 +495,6 @@ impl Visitor {
                 }
             }
         }
-    }
-
-    /// The token a grant has just brought, even if its life is too short to be called usable.
-    fn newest(&self) -> Option<HeaderValue> {
-        self.entry.snapshot().as_ref().and_then(|snapshot| snapshot.header.clone())
     }
 
     /// The record as this process knows it, or else as the store does.

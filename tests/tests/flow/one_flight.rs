@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use wix_visitor_core::{
-    Error, ErrorKind, Etag, Exchange, GrantError, GrantFailure, Role, StoreError, StoreKey, Stored, TokenStore,
+    Error, ErrorKind, Etag, Exchange, GrantError, GrantFailure, Policy, Role, StoreError, StoreKey, Stored, TokenStore,
     Visitors,
 };
 use wix_visitor_memory::MemoryStore;
@@ -268,6 +268,54 @@ async fn b10_a_hung_endpoint_holds_nobody_for_longer_than_the_wait() {
     assert!(start.elapsed() < secs(11), "{:?}", start.elapsed());
     assert_eq!(site.who().await.unwrap(), identity, "the next caller gets on");
     assert!(start.elapsed() < secs(30), "{:?}", start.elapsed());
+}
+
+fn who_waits_for_five_seconds() -> Instance {
+    let mut policy = Policy::default();
+    policy.wait = secs(5);
+    let site = Instance::with_policy(Rotation::Same, policy);
+    site.endpoint.close();
+    site
+}
+
+#[tokio::test(start_paused = true)]
+async fn b10_each_caller_waits_for_as_long_as_it_may_whenever_it_boards_the_flight() {
+    let site = who_waits_for_five_seconds();
+    let start = tokio::time::Instant::now();
+    let calls: Vec<_> = [0, 500, 999, 1000, 1001, 3000]
+        .map(|millis| {
+            let site = site.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                let error = site.who().await.unwrap_err();
+                (error.kind(), start.elapsed().as_millis(), u128::from(millis) + 5000)
+            })
+        })
+        .into();
+    for call in calls {
+        let (kind, end, expected) = call.await.unwrap();
+        assert_eq!(kind, ErrorKind::Busy);
+        // To the millisecond that timers are exact to.
+        assert!((expected..=expected + 2).contains(&end), "{end} instead of {expected}");
+    }
+    assert_eq!(site.endpoint.in_flight(), 1, "and the flight goes on");
+}
+
+#[test]
+fn b10_who_waits_for_a_flight_whose_runtime_stands_still_keeps_the_time_by_itself() {
+    let ours = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let theirs = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let site = ours.block_on(async { who_waits_for_five_seconds() });
+    theirs.block_on(async {
+        let leader = site.clone();
+        tokio::spawn(async move { leader.who().await });
+        site.endpoint.arrived().await;
+    });
+    let error = ours.block_on(async {
+        let call = tokio::spawn(async move { site.who().await });
+        tokio::time::timeout(secs(6), call).await.unwrap().unwrap().unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::Busy);
 }
 
 #[tokio::test(start_paused = true)]
