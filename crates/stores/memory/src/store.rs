@@ -1,7 +1,6 @@
 //! [`TokenStore`] over shards of a hash map.
 
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use wix_visitor_core::{
     Timestamp, TokenStore, async_trait,
 };
 
-use crate::shelf::Shelf;
+use crate::shelf::{Shelf, Wanted};
 
 const SHARDS: usize = 32;
 
@@ -42,10 +41,9 @@ impl MemoryStore {
         }))
     }
 
-    fn shelf(&self, key: &StoreKey) -> MutexGuard<'_, Shelf> {
-        // The remainder is below 32, so neither cast loses anything.
-        let shard = (self.0.hasher.hash_one(key) % SHARDS as u64) as usize;
-        lock(&self.0.shards[shard])
+    fn find<'a>(&self, key: &'a StoreKey) -> (MutexGuard<'_, Shelf>, Wanted<'a>) {
+        let wanted = Wanted::new(key, &self.0.hasher);
+        (lock(&self.0.shards[wanted.shelf(SHARDS)]), wanted)
     }
 }
 
@@ -70,7 +68,8 @@ impl fmt::Debug for MemoryStore {
 #[async_trait]
 impl TokenStore for MemoryStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
-        Ok(self.shelf(key).load(key))
+        let (shelf, wanted) = self.find(key);
+        Ok(shelf.load(wanted))
     }
 
     async fn compare_exchange(
@@ -88,7 +87,8 @@ impl TokenStore for MemoryStore {
             ));
         }
         let now = self.0.clock.monotonic();
-        Ok(self.shelf(key).exchange(now, key, expected, new, keep))
+        let (mut shelf, wanted) = self.find(key);
+        Ok(shelf.exchange(now, wanted, expected, new, keep))
     }
 
     /// A page is a part of all records, however many are in it.
@@ -97,8 +97,8 @@ impl TokenStore for MemoryStore {
         let Some((at, shard)) = at.and_then(|at| Some((at, self.0.shards.get(at)?))) else {
             return Err(StoreError::new(StoreErrorKind::Unsupported, "memory", "this cursor is not of this store"));
         };
-        let ours = |key: &&StoreKey| site.is_none_or(|site| key.is_of(site));
-        let keys = lock(shard).keys().filter(ours).cloned().collect();
+        let ours = |key: &StoreKey| site.is_none_or(|site| key.is_of(site));
+        let keys = lock(shard).keys().filter(ours).collect();
         Ok(Page { keys, unreadable: 0, next: (at + 1 < SHARDS).then(|| Cursor::new((at + 1).to_string())) })
     }
 
