@@ -45,10 +45,14 @@ pub(crate) fn damaged(key: &StoreKey, how: &str) -> StoreError {
 
 /// The key ends at its zero byte, which no key has, and the etag is of fixed length.
 fn checksum(key: &StoreKey, etag: &[u8; ETAG], bytes: &[u8]) -> u32 {
+    const HEAD: usize = StoreKey::MAX_LEN + 1 + ETAG;
+    // In one piece: each has its price, whatever its length.
+    let (mut head, key) = ([0; HEAD], key.as_str().as_bytes());
+    let end = key.len() + 1 + ETAG;
+    head[..key.len()].copy_from_slice(key);
+    head[key.len() + 1..end].copy_from_slice(etag);
     let mut crc = crc32fast::Hasher::new();
-    crc.update(key.as_str().as_bytes());
-    crc.update(&[0]);
-    crc.update(etag);
+    crc.update(&head[..end]);
     crc.update(bytes);
     crc.finalize()
 }
