@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod manifests;
 mod peers;
+mod processors;
 mod program;
 mod random;
 mod redis_server;

@@ -192,6 +192,12 @@ fn percentiles(mut values: Vec<f64>) -> Vec<[f64; 2]> {
     PERCENT.map(|percent| [percent, at(percent)]).to_vec()
 }
 
+/// The first side to the last: of all rounds, the middle one.
+pub(crate) fn ratio(sides: &[Measured]) -> f64 {
+    let [one, .., other] = sides else { return f64::NAN };
+    middle(one.rounds.iter().zip(&other.rounds).map(|(one, other)| one / other).collect())
+}
+
 /// The middle one of several values.
 pub(crate) fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

@@ -1,7 +1,7 @@
 //! `file-swap`: durable swaps in files, one at a time. The peer compares nothing, keeps one visitor, and is not durable: it does not wait
 //! for the disk.
 //!
-//! The limit is the system calls that a durable compare-and-exchange is made of, and nothing between them: the two locks, a look at what
+//! The limit is the system calls that a durable compare-and-exchange is made of, and nothing between them: a lock, a look at what
 //! stands, a file that is written and waited for, its new name, and the wait for its folder.
 
 use std::{
@@ -15,7 +15,8 @@ use wix_visitor_file::FileOptions;
 use crate::{
     Result,
     peers::yup_on_disk,
-    rounds::{Rounds, Side},
+    processors::{ON_ONE, OneProcessor},
+    rounds::{Rounds, Side, ratio},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     scratch,
     tasks::{Tasks, server_runtime},
@@ -36,53 +37,54 @@ pub(crate) fn row() -> Row {
 }
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
+    let rounds = &rounds.finer();
     let (runtime, folder) = (server_runtime()?, scratch::folder()?);
     let tasks = Tasks { in_flight: 1, visitors: VISITORS, batch: 1, time: rounds.time };
     let ours = runtime.block_on(async {
         let store = FileOptions::new(folder.path().join("ours")).timeout(PATIENCE).open().await?;
-        Kept::filled(store, VISITORS).await
+        // Made by the round that warms up, one at a time too: many at once would leave many threads behind, who take turns ever after.
+        Kept::new(store, VISITORS).await
     })?;
     let token = "x".repeat(ours.record.len());
     let peer = runtime.block_on(yup_on_disk::authenticator(&folder.path().join("theirs.json"), token))?;
     let folders: Vec<_> = (0..VISITORS).map(|n| folder.path().join("limit").join(n.to_string())).collect();
     folders.iter().try_for_each(fs::create_dir_all)?;
-    let sides = vec![
-        Side::ours(|| tasks.per_second(&runtime, ours.swapping())),
-        Side::peer("yup-oauth2, on disk", || {
-            tasks.per_second(&runtime, |mut turns| {
-                let peer = peer.clone();
-                async move {
-                    while turns.next().await.is_some() {
-                        yup_on_disk::keep(&peer).await?;
+    let sides = || {
+        vec![
+            Side::ours(|| tasks.per_second(&runtime, ours.swapping())),
+            Side::peer("yup-oauth2, on disk", || {
+                tasks.per_second(&runtime, |mut turns| {
+                    let peer = peer.clone();
+                    async move {
+                        while turns.next().await.is_some() {
+                            yup_on_disk::keep(&peer).await?;
+                        }
+                        Ok(())
                     }
-                    Ok(())
-                }
-            })
-        }),
-        Side::limit("the system calls alone", || {
-            tasks.per_second(&runtime, |mut turns| {
-                let (folders, record) = (folders.clone(), ours.record.clone());
-                async move {
-                    while let Some(n) = turns.next().await {
-                        swap(&folders[n], &record)?;
+                })
+            }),
+            Side::limit("the system calls alone", || {
+                tasks.per_second(&runtime, |mut turns| {
+                    let (folders, record) = (folders.clone(), ours.record.clone());
+                    async move {
+                        while let Some(n) = turns.next().await {
+                            swap(&folders[n], &record)?;
+                        }
+                        Ok(())
                     }
-                    Ok(())
-                }
-            })
-        }),
-    ];
-    Ok(rounds.alternate(sides)?.into())
+                })
+            }),
+        ]
+    };
+    let measured = rounds.alternate(sides())?;
+    let _held = OneProcessor::hold()?;
+    let on_one = ratio(&rounds.alternate(sides())?);
+    Ok(Outcome { sides: measured, counted: vec![(ON_ONE, on_one)], ..Outcome::default() })
 }
 
 fn swap(folder: &Path, record: &[u8]) -> Result {
-    let locked = |name: &str| {
-        let file = File::options().create(true).truncate(false).write(true).open(folder.join(name))?;
-        file.try_lock()?;
-        Result::<_>::Ok(file)
-    };
-    let turn = locked("turn")?;
-    let _lock = locked("lock")?;
-    drop(turn);
+    let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    lock.try_lock()?;
     let name = folder.join("record.json");
     let standing =
         fs::read(&name).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(Vec::new()) } else { Err(e) })?;

@@ -4,11 +4,11 @@
 //! it look slow. The visitors that are loaded are the same again and again: the system has them in memory, and what is measured is how they
 //! are found. Nobody waits for the disk while the stores are filled.
 
-use std::sync::Arc;
+use std::{cell::RefCell, collections::HashMap, hint::black_box, sync::Arc};
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use wix_visitor_core::TokenStore;
+use wix_visitor_core::{StoreKey, TokenStore};
 use wix_visitor_file::FileOptions;
 use wix_visitor_memory::MemoryStore;
 use wix_visitor_redis::RedisOptions;
@@ -17,14 +17,16 @@ use wix_visitor_sqlite::{SqliteOptions, Synchronous};
 use crate::{
     Result,
     peers::{sqlx::Sqlx, tower_sessions},
+    processors::OneProcessor,
     redis_server::RedisServer,
     rounds::{Measured, Role, Rounds, middle},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     scratch,
     series::Series,
     sessions::{self, Sessions, middle_load},
+    site::runtime,
     tasks::server_runtime,
-    visitors::{FEW, Kept, PATIENCE, record},
+    visitors::{FEW, Kept, PATIENCE, key, record},
 };
 
 const MOST: usize = 1_000_000;
@@ -60,7 +62,8 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     let runtime = &Arc::new(server_runtime()?);
     let bytes = runtime.block_on(record())?.len();
     let most = if rounds.quick { MOST_QUICK } else { MOST };
-    let kinds: [Kind<'_>; 8] = [
+    let kinds: [Kind<'_>; 9] = [
+        (Role::Limit, "memory", "in a bare map", &|most| Ok(Box::new(Map::new(bytes, most)?))),
         (Role::Ours, "memory", "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
         (Role::Ours, "Redis", "in Redis", &|most| {
             let server = RedisServer::start()?;
@@ -99,6 +102,7 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
             eprintln!("      {name}: {size}");
             many.fill(so_far, size)?;
             so_far = size;
+            let _held = OneProcessor::hold()?;
             let mut loads = Vec::new();
             ratios.clear();
             many.middle_load(size)?;
@@ -111,8 +115,11 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
             size *= 10;
         }
         let measured = Measured::new(role, name, ratios);
-        if role == Role::Ours {
+        if role != Role::Peer {
             outcome.counted.push((name, measured.median()));
+        }
+        if role == Role::Limit {
+            continue;
         }
         outcome.sides.push(measured);
         let name = if role == Role::Ours { format!("wix-visitor, {name}") } else { name.to_owned() };
@@ -151,6 +158,39 @@ impl<K: 'static> Grows for Ours<K> {
     fn middle_load(&self, visitors: usize) -> Result<f64> {
         let key = |n: usize| self.kept.keys[n].clone();
         self.runtime.block_on(middle_load(visitors, key, async |key| self.kept.load_by(key).await))
+    }
+}
+
+/// No store at all: what it takes to find a record and to copy it.
+struct Map {
+    keys: Vec<StoreKey>,
+    records: RefCell<HashMap<StoreKey, Vec<u8>, foldhash::fast::RandomState>>,
+    bytes: usize,
+}
+
+impl Map {
+    fn new(bytes: usize, most: usize) -> Result<Self> {
+        Ok(Self { keys: (0..most).map(key).collect::<Result<_>>()?, records: RefCell::default(), bytes })
+    }
+}
+
+impl Grows for Map {
+    fn fill(&self, from: usize, to: usize) -> Result {
+        // In the order in which the stores are filled: one that is asked later would lie in memory one after the other.
+        let mut keys: Vec<_> = self.keys[from..to].iter().collect();
+        keys.sort_unstable();
+        let records = keys.into_iter().map(|key| (key.clone(), vec![b'x'; self.bytes]));
+        self.records.borrow_mut().extend(records);
+        Ok(())
+    }
+
+    fn middle_load(&self, visitors: usize) -> Result<f64> {
+        let records = self.records.borrow();
+        let load = async |key: &StoreKey| {
+            black_box(records.get(key).cloned().ok_or("what was written is not there")?);
+            Ok(())
+        };
+        runtime()?.block_on(middle_load(visitors, |n| self.keys[n].clone(), load))
     }
 }
 

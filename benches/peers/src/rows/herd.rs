@@ -3,13 +3,18 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Runtime, sync::watch, task::JoinHandle, time::timeout_at};
+use tokio::{
+    runtime::Runtime,
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout_at,
+};
 use wix_visitor_core::{AccessToken, RefreshToken, Role as Whose, Timestamp, Tokens, Visitor};
 
 use crate::{
@@ -63,6 +68,7 @@ fn run(rounds: &Rounds, status: u16) -> Result<Outcome> {
         stage.peer::<Google>(),
         stage.peer::<Azure>(),
         stage.peer::<Aws>(),
+        Side::limit(WOKEN, || stage.woken()),
         Side::limit("one request", || {
             stage.runtime.block_on(async {
                 let start = Instant::now();
@@ -72,7 +78,8 @@ fn run(rounds: &Rounds, status: u16) -> Result<Outcome> {
         }),
     ];
     let sides = rounds.alternate(sides)?;
-    let mut counted = Vec::new();
+    let woken = sides.iter().find(|side| side.name == WOKEN).map(|woken| sides[0].median() / woken.median());
+    let mut counted: Vec<_> = woken.into_iter().map(|times| ("× tasks that are woken, and no more", times)).collect();
     for Noted { by, grants, unserved } in stage.noted.into_inner() {
         // Of a handful of names, once.
         let of = |what: &str| &*format!("{what} {by}").leak();
@@ -85,6 +92,8 @@ fn run(rounds: &Rounds, status: u16) -> Result<Outcome> {
 }
 
 const OURS: &str = "wix-visitor";
+/// What it takes to make ten thousand tasks wait for one request, and to wake them.
+const WOKEN: &str = "one request, and whoever waits for it";
 const GRANTS: &str = "grants";
 
 struct Stage {
@@ -123,6 +132,35 @@ impl Stage {
         })
     }
 
+    /// Callers who do nothing but wait for one request: the first of them has it sent.
+    fn woken(&self) -> Result<f64> {
+        self.runtime.block_on(async {
+            let request = reqwest::Client::new().post(format!("{}/token", self.url("woken", false)));
+            let (tell, told) = watch::channel(false);
+            let first = Mutex::new(Some((request, tell)));
+            let herd = Herd::gather(|shared: Arc<(Mutex<Option<_>>, watch::Receiver<bool>)>| async move {
+                let (first, told) = &*shared;
+                let first = first.lock().ok().and_then(|mut first| first.take());
+                if let Some((request, tell)) = first {
+                    tokio::spawn(async move {
+                        let request: reqwest::RequestBuilder = request;
+                        let tell: watch::Sender<bool> = tell;
+                        if let Ok(answer) = request.send().await {
+                            let _ = answer.bytes().await;
+                        }
+                        tell.send_replace(true)
+                    });
+                }
+                told.clone().wait_for(|told| *told).await.is_ok()
+            })
+            .await;
+            let start = Instant::now();
+            herd.call((first, told));
+            herd.end(start + self.patience).await;
+            Ok(start.elapsed().as_secs_f64() * 1e3)
+        })
+    }
+
     /// One whose token has ended. One that asks before anybody needs a token never finds that, but is without one at first.
     fn peer<P: Peer>(&self) -> Side<'_> {
         Side::peer(P::NAME, || {
@@ -147,8 +185,9 @@ impl Stage {
 
     /// How many milliseconds it took until all were served.
     async fn served<T>(&self, herd: Herd<T>, by: &'static str, name: &str, before: u64, start: Instant) -> Result<f64> {
-        let unserved = herd.unserved(start + self.patience, self.status == 200).await?;
-        let took = if unserved == 0 { start.elapsed() } else { self.patience };
+        herd.end(start + self.patience).await;
+        let took = start.elapsed();
+        let unserved = herd.unserved(self.status == 200);
         let grants = self.endpoint.count(name).await? - before;
         let mut noted = self.noted.borrow_mut();
         match noted.iter_mut().find(|noted| noted.by == by) {
@@ -164,8 +203,26 @@ impl Stage {
 
 /// Callers who wait for whom they are to call.
 struct Herd<T> {
-    callers: Vec<JoinHandle<bool>>,
+    callers: Vec<JoinHandle<()>>,
     gate: watch::Sender<Option<Arc<T>>>,
+    tally: Arc<Tally>,
+}
+
+/// How many of the callers are done, and how many of these got a token.
+#[derive(Default)]
+struct Tally {
+    tokens: AtomicUsize,
+    done: AtomicUsize,
+    all: Notify,
+}
+
+impl Tally {
+    fn count(&self, token: bool) {
+        self.tokens.fetch_add(token.into(), Ordering::Relaxed);
+        if self.done.fetch_add(1, Ordering::AcqRel) + 1 == CALLERS {
+            self.all.notify_one();
+        }
+    }
 }
 
 impl<T: Send + Sync + 'static> Herd<T> {
@@ -173,19 +230,18 @@ impl<T: Send + Sync + 'static> Herd<T> {
     where
         C: Future<Output = bool> + Send + 'static,
     {
-        let gate = watch::Sender::new(None);
+        let (gate, tally) = (watch::Sender::new(None), Arc::<Tally>::default());
         let callers = (0..CALLERS).map(|_| {
-            let mut gate = gate.subscribe();
+            let (mut gate, tally) = (gate.subscribe(), Arc::clone(&tally));
             tokio::spawn(async move {
                 let callee = gate.wait_for(Option::is_some).await.map(|callee| callee.clone());
                 drop(gate);
-                match callee {
-                    Ok(Some(callee)) => call(callee).await,
-                    _ => false,
+                if let Ok(Some(callee)) = callee {
+                    tally.count(call(callee).await);
                 }
             })
         });
-        let herd = Self { callers: callers.collect(), gate };
+        let herd = Self { callers: callers.collect(), gate, tally };
         // Until all have come to the gate.
         tokio::time::sleep(Duration::from_millis(50)).await;
         herd
@@ -197,19 +253,17 @@ impl<T: Send + Sync + 'static> Herd<T> {
 }
 
 impl<T> Herd<T> {
-    /// How many did not get by `end` what an endpoint of this kind gives: a token, or an error.
-    async fn unserved(mut self, end: Instant, works: bool) -> Result<usize> {
-        let mut unserved = 0;
-        for caller in &mut self.callers {
-            match timeout_at(end.into(), caller).await {
-                Ok(served) => unserved += usize::from(served? != works),
-                Err(_) => unserved += 1,
-            }
-        }
-        for caller in self.callers {
-            caller.abort();
-        }
-        Ok(unserved)
+    /// Until all are done, or until then.
+    async fn end(&self, latest: Instant) {
+        let _ = timeout_at(latest.into(), self.tally.all.notified()).await;
+    }
+
+    /// How many did not get what an endpoint of this kind gives, a token or an error; they are sent away.
+    fn unserved(self, works: bool) -> usize {
+        let done = self.tally.done.load(Ordering::Acquire);
+        let tokens = self.tally.tokens.load(Ordering::Relaxed);
+        self.callers.iter().for_each(JoinHandle::abort);
+        CALLERS - if works { tokens } else { done - tokens }
     }
 }
 

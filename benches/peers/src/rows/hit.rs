@@ -17,7 +17,7 @@ use crate::{
     endpoint::{Answers, Endpoint},
     peers::{Aws, Azure, GcpAuth, Google, Peer, WixSdk, Yup},
     program::{sibling, stdout_of},
-    rounds::{Measured, Role, Rounds, Side},
+    rounds::{Measured, Role, Rounds, Side, ratio},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     site::{runtime, site_at},
 };
@@ -64,10 +64,25 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         }),
     ];
     let sides = rounds.alternate(sides)?;
+    // With a copy of the header, as a request wants it; that of the limit is one.
+    let cloned = rounds.alternate(vec![
+        Side::ours(|| {
+            let header = async || Result::<_>::Ok(black_box(&visitor).authorization().await?.header().clone());
+            Ok(runtime.block_on(rounds.batches_async(async || drop(black_box(header().await)))))
+        }),
+        Side::limit("the same", || {
+            let call = async || drop(black_box(black_box(&floor).authorization()));
+            Ok(runtime.block_on(rounds.batches_async(call)))
+        }),
+    ])?;
     // In a program of its own: to count is to slow.
     let allocations = stdout_of(Command::new(sibling("counts")?).arg("hit"))?.trim().parse()?;
     let series = sides.iter().map(Measured::distribution).collect();
-    Ok(Outcome { sides, counted: vec![("allocations", allocations)], series })
+    Ok(Outcome {
+        sides,
+        counted: vec![("allocations", allocations), ("× limit, with a copy for a request", ratio(&cloned))],
+        series,
+    })
 }
 
 fn peer<'a, P: Peer>(runtime: &'a Runtime, rounds: &'a Rounds, url: &str) -> Result<Side<'a>> {

@@ -1,12 +1,13 @@
 //! `redis-load-1` and `redis-load-64`: loads from Redis, one at a time and 64 in flight. The latter tells of other numbers too, for the
 //! plot.
 
-use redis::{AsyncConnectionConfig, Client, ProtocolVersion, aio::MultiplexedConnection};
+use redis::{Client, ProtocolVersion, aio::MultiplexedConnection};
 use wix_visitor_redis::RedisOptions;
 
 use crate::{
     Result, concurrency,
     peers::tower_sessions,
+    processors::OneProcessor,
     redis_server::RedisServer,
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
@@ -33,16 +34,17 @@ pub(crate) fn rows() -> [Row; 2] {
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     let rounds = &rounds.finer();
     let (runtime, server) = (server_runtime()?, RedisServer::start()?);
+    let _held = (in_flight == 1).then(OneProcessor::hold).transpose()?;
     let (ours, peer, limit) = runtime.block_on(async {
         let ours = Kept::filled(RedisOptions::new("127.0.0.1", server.port()).connect().await?, FEW).await?;
         let peer = tower_sessions::redis(&server.url()).await?;
         sessions::fill(&peer, ours.record.len(), 0, FEW).await?;
         Result::<_>::Ok((ours, peer, connection(&server).await?))
     })?;
-    let (runtime, ours, peer, limit) = (&runtime, &ours, &peer, &limit);
+    let (runtime, ours, peer, limit, names) = (&runtime, &ours, &peer, &limit, &names(&ours));
     let get = move |tasks: Tasks| {
         tasks.per_second(runtime, |mut turns| {
-            let (mut connection, names, bytes) = (limit.clone(), names(ours), ours.record.len());
+            let (mut connection, names, bytes) = (limit.clone(), std::sync::Arc::clone(names), ours.record.len());
             async move {
                 while let Some(n) = turns.next().await {
                     let found: Vec<u8> = redis::cmd("GET").arg(&names[n]).query_async(&mut connection).await?;
@@ -69,14 +71,14 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     Ok(Outcome { sides: measured, series, ..Outcome::default() })
 }
 
-/// By the client that our store has, with its settings: one connection for all, RESP3, no limits of the client's own.
+/// By the client that our store has, with one connection for all and RESP3, as there. How long an answer may take is limited by the client, as
+/// it comes; our store has a time-out of its own.
 pub(super) async fn connection(server: &RedisServer) -> Result<MultiplexedConnection> {
     let info = redis::IntoConnectionInfo::into_connection_info(server.url())?;
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
     let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(tcp))?;
-    let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+    Ok(client.get_multiplexed_async_connection().await?)
 }
 
 /// Under which our store keeps them.

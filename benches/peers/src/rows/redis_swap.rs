@@ -11,6 +11,7 @@ use wix_visitor_redis::{RedisOptions, SWAP_SCRIPT};
 use crate::{
     Result,
     peers::tower_sessions,
+    processors::OneProcessor,
     redis_server::RedisServer,
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
@@ -37,6 +38,7 @@ pub(crate) fn rows() -> [Row; 2] {
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     let rounds = &rounds.finer();
     let (runtime, server) = (server_runtime()?, RedisServer::start()?);
+    let _held = (in_flight == 1).then(OneProcessor::hold).transpose()?;
     let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
     let (ours, peer, limit) = runtime.block_on(async {
         let ours = Kept::filled(RedisOptions::new("127.0.0.1", server.port()).connect().await?, FEW).await?;
@@ -87,6 +89,8 @@ impl Bare {
             let version = self.versions[n].load(Ordering::Relaxed);
             let standing = u128::from(version).to_be_bytes();
             value[..16].copy_from_slice(&u128::from(version + 1).to_be_bytes());
+            // No visitor's value is that of another: Lua would have it already.
+            value[16..20].copy_from_slice(&(n as u32).to_be_bytes());
             let answer: String = redis::cmd("EVALSHA")
                 .arg(&*self.hash)
                 .arg(1)

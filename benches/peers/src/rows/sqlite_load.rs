@@ -18,6 +18,7 @@ use wix_visitor_sqlite::SqliteOptions;
 use crate::{
     Result, concurrency,
     peers::sqlx::Sqlx,
+    processors::OneProcessor,
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     scratch,
@@ -34,7 +35,7 @@ pub(crate) fn rows() -> [Row; 2] {
         run: Box::new(move |rounds| run(rounds, in_flight)),
     };
     [
-        row("sqlite-load-1", "SQLite: load, one at a time", Vec::new(), 1),
+        row("sqlite-load-1", "SQLite: load, one at a time", vec![Goal(Of::Peer, Bound::Least(2.0))], 1),
         row(
             "sqlite-load-64",
             "SQLite: load, 64 in flight",
@@ -45,6 +46,7 @@ pub(crate) fn rows() -> [Row; 2] {
 }
 
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
+    let rounds = if in_flight == 1 { &rounds.finer() } else { rounds };
     let (runtime, folder) = (server_runtime()?, scratch::folder()?);
     let (path, theirs) = (folder.path().join("ours.db"), folder.path().join("theirs.db"));
     let ours = runtime
@@ -68,9 +70,10 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
             Side::ours(move || tasks.per_second(runtime, ours.loading())),
             Side::peer("tower-sessions, sqlx", move || as_it_comes.loads(in_flight, FEW, &rounds)),
             Side::peer("tower-sessions, sqlx with a log", move || with_a_log.loads(in_flight, FEW, &rounds)),
-            Side::limit("a prepared select", limit),
+            Side::limit(if in_flight == 1 { "a prepared select" } else { "two threads that select" }, limit),
         ])
     };
+    let _held = (in_flight == 1).then(OneProcessor::hold).transpose()?;
     let mut all = sides(*rounds, in_flight)?;
     if in_flight == 1 {
         let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };

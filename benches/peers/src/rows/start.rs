@@ -10,8 +10,9 @@ use std::{
 use crate::{
     Result,
     endpoint::{Answers, Endpoint},
+    processors::{ON_ONE, OneProcessor},
     program::{root, stdout_of},
-    rounds::{Rounds, Side, middle},
+    rounds::{Rounds, Side, middle, ratio},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
 };
 
@@ -52,9 +53,13 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
         return Err("sqlite3 does not see the token".into());
     }
     let times = if rounds.quick { 20 } else { 50 };
-    let sides =
-        vec![Side::ours(|| milliseconds(times, ours)), Side::peer("sqlite3", || milliseconds(times, || sqlite(&row)))];
-    Ok(rounds.alternate(sides)?.into())
+    let measured = || {
+        let peer = Side::peer("sqlite3", || milliseconds(times, || sqlite(&row)));
+        rounds.alternate(vec![Side::ours(|| milliseconds(times, ours)), peer])
+    };
+    let sides = measured()?;
+    let _held = OneProcessor::hold()?;
+    Ok(Outcome { counted: vec![(ON_ONE, ratio(&measured()?))], sides, ..Outcome::default() })
 }
 
 /// The command, with its default features, as it is released.
