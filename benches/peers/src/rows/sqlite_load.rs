@@ -70,7 +70,7 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
             Side::ours(move || tasks.per_second(runtime, ours.loading())),
             Side::peer("tower-sessions, sqlx", move || as_it_comes.loads(in_flight, FEW, &rounds)),
             Side::peer("tower-sessions, sqlx with a log", move || with_a_log.loads(in_flight, FEW, &rounds)),
-            Side::limit(if in_flight == 1 { "a prepared select" } else { "two threads that select" }, limit),
+            Side::limit("a prepared select", limit),
         ])
     };
     let _held = (in_flight == 1).then(OneProcessor::hold).transpose()?;
