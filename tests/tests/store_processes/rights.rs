@@ -56,11 +56,18 @@ fn the_files_are_private_under_any_umask(kind: Kind) {
             }
         };
         assert!(files.len() >= 3);
+        let mut unfinished = 0;
         for file in files {
+            // Killed right after it was made: its rights are what the umask left of them, until they are set.
+            if kind == Kind::File && umask == "777" && mode(&file) == 0 {
+                unfinished += 1;
+                continue;
+            }
             assert_eq!(mode(&file), 0o600, "{} under {umask}", file.display());
             let directory = file.parent().unwrap();
             assert_eq!(mode(directory), 0o700, "{} under {umask}", directory.display());
         }
+        assert!(unfinished <= 1, "{unfinished} files that nobody can read, under {umask}");
     }
 }
 
