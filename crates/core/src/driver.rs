@@ -287,7 +287,7 @@ impl Driver {
             let permit = self.outbox_permit(patience).await.map_err(Input::Barred)?;
             entry.state(|state| state.outbox = Some(permit));
         }
-        let key = self.keys.key(entry.hash());
+        let key = self.keys.key(*entry.hash());
         let asked = async {
             tokio::select! {
                 biased;
@@ -329,7 +329,7 @@ impl Driver {
 
     /// One load, within the budget.
     pub(crate) async fn load(&self, entry: &Entry) -> Result<Option<Stored>, StoreError> {
-        self.store_in_sight(Operation::Load, self.load_in_time(&self.keys.key(entry.hash()))).await
+        self.store_in_sight(Operation::Load, self.load_in_time(&self.keys.key(*entry.hash()))).await
     }
 
     pub(crate) async fn load_in_time(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
@@ -383,7 +383,7 @@ impl Driver {
         keep: Duration,
         budget: Duration,
     ) -> Result<Exchange, StoreError> {
-        let key = self.keys.key(entry.hash());
+        let key = self.keys.key(*entry.hash());
         let asked = async {
             tokio::select! {
                 biased; // likewise

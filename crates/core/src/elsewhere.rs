@@ -123,17 +123,17 @@ impl Driver {
             Change::Listening => return self.elsewhere.listens(Some(self.clock.monotonic())),
             Change::Written { key, etag } => (key, etag),
         };
-        let Some(entry) = self.keys.hash_in(&key).and_then(|hash| self.snapshots.peek(hash)) else { return };
+        let Some(entry) = self.keys.hash_in(&key).and_then(|hash| self.snapshots.peek(&hash)) else { return };
         let mut heard = self.elsewhere.heard();
         if entry.etag() == Some(etag) {
             // Our own doing, and so was what came before it; or it has been seen.
-            heard.remove(&entry.hash());
+            heard.remove(entry.hash());
             return;
         }
         // Those who wait for the claim of another holder look at once.
         entry.ring();
         let first = heard.is_empty();
-        heard.insert(entry.hash(), etag);
+        heard.insert(*entry.hash(), etag);
         drop(heard);
         let (true, Ok(runtime)) = (first, Handle::try_current()) else { return };
         let driver = Arc::downgrade(self);
@@ -175,7 +175,7 @@ impl Driver {
         let heard = std::mem::take(&mut *self.elsewhere.heard());
         let at_once = Arc::new(Semaphore::new(LOOKS));
         for (hash, etag) in heard {
-            let Some(entry) = self.snapshots.peek(hash) else { continue };
+            let Some(entry) = self.snapshots.peek(&hash) else { continue };
             if entry.etag().is_none_or(|own| own == etag) {
                 continue;
             }

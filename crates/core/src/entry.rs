@@ -3,7 +3,6 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::protocol::schedule::Schedule;
 use crate::protocol::watch::Watch;
 use crate::record::Version;
 use crate::secret::owned_header;
+use crate::snapshots::Place;
 use crate::store::Etag;
 
 /// This process's copy of a visitor's record, ready to serve from.
@@ -146,7 +146,7 @@ impl Token {
     pub(crate) fn header(&self) -> &HeaderValue {
         #[expect(
             clippy::expect_used,
-            reason = "`Shared::token` makes it of a snapshot that has one, which stays as it is"
+            reason = "`Entry::token` makes it of a snapshot that has one, which stays as it is"
         )]
         self.0.header.as_ref().expect("a token's snapshot has a header")
     }
@@ -162,20 +162,15 @@ pub(crate) type Progress = Option<Result<Landing, Error>>;
 
 /// A visitor in this process. Cheap to clone; clones share everything.
 #[derive(Clone)]
-pub(crate) struct Entry {
-    hash: KeyHash,
-    shared: Shared,
-}
+pub(crate) struct Entry(triomphe::Arc<Known>);
 
-/// What is known of a visitor, but for who it is.
-#[derive(Clone, Default)]
-pub(crate) struct Shared(triomphe::Arc<Known>);
-
-#[derive(Default)]
+/// What is known of a visitor.
 struct Known {
+    hash: KeyHash,
     snapshot: ArcSwapAny<Option<triomphe::Arc<Snapshot>>>,
     /// Of most visitors there is nothing to say.
     state: Mutex<Option<Box<State>>>,
+    place: Place,
 }
 
 /// What goes on around a visitor.
@@ -218,7 +213,31 @@ impl State {
     }
 }
 
-impl Shared {
+impl Entry {
+    /// One of whom nothing is known.
+    pub(crate) fn new(hash: KeyHash) -> Self {
+        let (snapshot, state) = (ArcSwapAny::default(), Mutex::default());
+        Self(triomphe::Arc::new(Known { hash, snapshot, state, place: Place::default() }))
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self) -> &KeyHash {
+        &self.0.hash
+    }
+
+    pub(crate) fn id(&self) -> VisitorId {
+        self.hash().visitor_id()
+    }
+
+    pub(crate) fn spread(&self) -> u64 {
+        self.hash().spread()
+    }
+
+    /// Where it is kept.
+    pub(crate) fn place(&self) -> &Place {
+        &self.0.place
+    }
+
     /// Whether somebody besides the cache has it.
     pub(crate) fn is_in_use(&self) -> bool {
         triomphe::Arc::count(&self.0) > 1
@@ -227,8 +246,8 @@ impl Shared {
     /// What it takes in memory, with its place in the cache, about: in steps, so that the cache need not hear of each small change.
     pub(crate) fn bytes(&self) -> u32 {
         const STEP: usize = 128;
-        /// Of the cache, with room to grow.
-        const PLACE: usize = 128;
+        /// Of the table, with room to grow, and of the allocation.
+        const PLACE: usize = 40 + 16;
         let all = PLACE + size_of::<Known>() + self.snapshot().as_ref().map_or(0, |snapshot| snapshot.bytes());
         u32::try_from(all.next_multiple_of(STEP)).unwrap_or(u32::MAX)
     }
@@ -317,24 +336,6 @@ impl Shared {
             Arc::clone(slot).downcast().unwrap_or_default()
         })
     }
-}
-
-impl Entry {
-    pub(crate) fn new(hash: KeyHash, shared: Shared) -> Self {
-        Self { hash, shared }
-    }
-
-    pub(crate) fn hash(&self) -> KeyHash {
-        self.hash
-    }
-
-    pub(crate) fn id(&self) -> VisitorId {
-        self.hash.visitor_id()
-    }
-
-    pub(crate) fn spread(&self) -> u64 {
-        self.hash.spread()
-    }
 
     fn take(&self, held: Option<&Held>, policy: &Policy) {
         self.keep(held.map(|held| Snapshot::new(held, policy, self.spread())));
@@ -379,15 +380,6 @@ impl Entry {
     }
 }
 
-impl Deref for Entry {
-    type Target = Shared;
-
-    #[inline]
-    fn deref(&self) -> &Shared {
-        &self.shared
-    }
-}
-
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry").field("id", &self.id()).finish_non_exhaustive()
@@ -404,7 +396,7 @@ mod tests {
     /// A visitor for whom a flight is under way.
     fn entry() -> Entry {
         let keys = SiteKeys::new("issuer", &ClientId::new("client").unwrap());
-        let entry = Entry::new(keys.hash("somebody"), Shared::default());
+        let entry = Entry::new(keys.hash("somebody"));
         let flight = UnderWay { progress: watch::channel(None).1, shared: true, news: Arc::default() };
         entry.state(|state| state.flight = Some(flight));
         entry
@@ -462,9 +454,9 @@ mod tests {
     #[test]
     fn of_a_visitor_with_whom_nothing_goes_on_nothing_is_kept_but_the_snapshot() {
         let entry = entry();
-        assert!(entry.shared.0.state.lock().unwrap().is_some());
+        assert!(entry.0.state.lock().unwrap().is_some());
         entry.state(|state| state.flight = None);
-        assert!(entry.shared.0.state.lock().unwrap().is_none());
+        assert!(entry.0.state.lock().unwrap().is_none());
         let attached = entry.attachment::<AtomicU32>();
         assert!(Arc::ptr_eq(&attached, &entry.attachment()), "an attachment stays");
     }

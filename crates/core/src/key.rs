@@ -137,6 +137,11 @@ impl KeyHash {
     pub(crate) fn spread(&self) -> u64 {
         self.0[4..12].iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
     }
+
+    /// Of up to 256, one that says nothing of where it spreads to.
+    pub(crate) fn one_of(&self, many: usize) -> usize {
+        usize::from(self.0[12]) % many
+    }
 }
 
 impl fmt::Debug for KeyHash {

@@ -1,124 +1,288 @@
 //! What one process keeps in memory: the snapshots of its visitors, within a budget of bytes.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use quick_cache::sync::Cache;
-use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
+use hashbrown::{HashTable, hash_table};
 
-use crate::entry::{Entry, Shared};
+use crate::entry::Entry;
 use crate::key::KeyHash;
 
 /// What a visitor whose tokens are as long as Wix's takes, about: more fit into the budget if theirs are shorter.
-const USUAL: u64 = 2048;
+const USUAL: usize = 2048;
 
-/// Fewer than this are kept in one piece anyway, and then the processors, which are slow to count, need not be.
-const SHARED: usize = 63;
+/// As many shards, so that those who make visitors known do not wait for each other; but where fewer visitors than that have room,
+/// all are in one.
+const SHARDS: usize = 64;
+
+/// Whoever makes a visitor known looks at so many places at most for some to let go of: nobody waits for longer, even if all are in use.
+const LOOKS: usize = 128;
+
+/// So many times the hand passes by a visitor who has come again and again.
+const MOST_CHANCES: u8 = 3;
 
 /// The snapshots of one site. Those that nobody uses go first, and among them those that were asked for once only; what is in use,
-/// or not in the store yet, stays whatever the budget says.
+/// or not in the store yet, stays whatever the budget says. So whoever holds an entry finds that very one here.
+///
+/// From the key's hash to what is known of a visitor it is three steps in memory, each of which may have to be waited for: a tag, a
+/// slot, an entry. A cache that keeps its order in lists has one more.
 pub(crate) struct Snapshots {
-    cache: Cache<KeyHash, Slot, InBytes, BuildHasherDefault<Spread>, Staying>,
+    shards: Box<[RwLock<Shard>]>,
+    /// Of each shard, in bytes.
+    budget: usize,
 }
 
-/// The number of a key as it is: it comes out of SHA-256, where nobody can choose it.
+/// A table, around which a hand goes as that of a clock: who has no chance left when it comes has to go.
 #[derive(Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        // No key writes this.
-        self.0 = bytes.iter().fold(self.0, |number, byte| number.rotate_left(8) ^ u64::from(*byte));
-    }
+struct Shard {
+    slots: HashTable<Slot>,
+    bytes: usize,
+    hand: usize,
 }
 
-/// What is known of a visitor, and how many bytes the cache counts for it.
-#[derive(Clone)]
 struct Slot {
-    shared: Shared,
-    bytes: u32,
+    /// Of the entry's hash, so that a table can grow without a look at each entry.
+    spread: u64,
+    entry: Entry,
 }
 
-#[derive(Clone)]
-struct InBytes;
+/// What an entry's shard notes on it.
+#[derive(Default)]
+pub(crate) struct Place {
+    /// As which it is counted.
+    bytes: AtomicU32,
+    /// How often the hand passes by it.
+    chances: AtomicU8,
+}
 
-impl Weighter<KeyHash, Slot> for InBytes {
-    fn weight(&self, _: &KeyHash, slot: &Slot) -> u64 {
-        u64::from(slot.bytes)
+impl Place {
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed) as usize
+    }
+
+    /// One chance more. If two come at once it may be one for both.
+    fn came(&self) {
+        let chances = self.chances.load(Ordering::Relaxed);
+        if chances < MOST_CHANCES {
+            self.chances.store(chances + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it had a chance left, which is taken.
+    fn passed_by(&self) -> bool {
+        let chances = self.chances.load(Ordering::Relaxed);
+        self.chances.store(chances.saturating_sub(1), Ordering::Relaxed);
+        chances > 0
     }
 }
 
-/// Who stays.
-#[derive(Clone)]
-struct Staying;
-
-impl Lifecycle<KeyHash, Slot> for Staying {
-    type RequestState = ();
-
-    fn is_pinned(&self, _: &KeyHash, slot: &Slot) -> bool {
-        slot.shared.is_in_use() || slot.shared.is_unsaved()
+impl Shard {
+    fn find(&self, hash: &KeyHash) -> Option<&Entry> {
+        let spread = hash.spread();
+        Some(&self.slots.find(spread, |slot| slot.spread == spread && slot.entry.hash() == hash)?.entry)
     }
 
-    fn on_evict(&self, (): &mut (), _: KeyHash, _: Slot) {}
+    /// The entry of this visitor, which nobody had found; somebody may have made it meanwhile.
+    fn found_or_made(&mut self, hash: KeyHash) -> Entry {
+        let spread = hash.spread();
+        let is = |slot: &Slot| slot.spread == spread && *slot.entry.hash() == hash;
+        match self.slots.entry(spread, is, |slot| slot.spread) {
+            hash_table::Entry::Occupied(slot) => slot.get().entry.clone(),
+            hash_table::Entry::Vacant(place) => {
+                let entry = Entry::new(hash);
+                place.insert(Slot { spread, entry: entry.clone() });
+                self.count(&entry);
+                entry
+            }
+        }
+    }
+
+    /// Counts what it takes by now.
+    fn count(&mut self, entry: &Entry) {
+        let now = entry.bytes();
+        let before = entry.place().bytes.swap(now, Ordering::Relaxed);
+        self.bytes = (self.bytes + now as usize).saturating_sub(before as usize);
+    }
+
+    /// Lets go of entries until the rest is within the budget, or enough were looked at: the next one to come goes on.
+    ///
+    /// They are to be dropped when the lock is free, as what they hold may be anything.
+    #[must_use]
+    fn shrink(&mut self, budget: usize) -> Vec<Entry> {
+        let mut gone = Vec::new();
+        for _ in 0..LOOKS {
+            if self.bytes <= budget {
+                break;
+            }
+            self.hand = if self.hand < self.slots.num_buckets() { self.hand + 1 } else { 0 };
+            let Ok(slot) = self.slots.get_bucket_entry(self.hand) else { continue };
+            let entry = &slot.get().entry;
+            if entry.is_in_use() || entry.is_unsaved() || entry.place().passed_by() {
+                continue;
+            }
+            self.bytes = self.bytes.saturating_sub(entry.place().bytes());
+            gone.push(slot.remove().0.entry);
+        }
+        // Among places that are empty the hand would be long on its way.
+        let (taken, places) = (self.slots.len(), self.slots.num_buckets());
+        if places > LOOKS && taken < places / 16 {
+            self.slots.shrink_to(2 * taken, |slot| slot.spread);
+        }
+        gone
+    }
 }
 
 impl Snapshots {
     /// None yet, and room for so many bytes of them.
     pub(crate) fn new(bytes: usize) -> Self {
-        let budget = u64::try_from(bytes).unwrap_or(u64::MAX).max(1);
-        let expected = usize::try_from(budget / USUAL).unwrap_or(usize::MAX);
-        let mut options = OptionsBuilder::new();
-        options.estimated_items_capacity(expected).weight_capacity(budget);
-        if expected < SHARED {
-            options.shards(1);
-        }
-        let options = options.build().unwrap_or_else(|_| unreachable!("both numbers are given"));
-        Self { cache: Cache::with_options(options, InBytes, BuildHasherDefault::default(), Staying) }
+        let shards = if bytes / USUAL < SHARDS { 1 } else { SHARDS };
+        Self { shards: (0..shards).map(|_| RwLock::default()).collect(), budget: bytes / shards }
     }
 
     /// The entry of this visitor, which is made at its first use.
     pub(crate) fn of(&self, hash: KeyHash) -> Entry {
-        let fresh = || {
-            let shared = Shared::default();
-            Ok::<_, Infallible>(Slot { bytes: shared.bytes(), shared })
-        };
-        match self.cache.get_or_insert_with(&hash, fresh) {
-            Ok(slot) => Entry::new(hash, slot.shared),
-            Err(never) => match never {},
+        let shard = self.shard(&hash);
+        if let Some(entry) = read(shard).find(&hash) {
+            entry.place().came();
+            return entry.clone();
         }
+        let mut shard = write(shard);
+        let entry = shard.found_or_made(hash);
+        entry.place().came();
+        let gone = shard.shrink(self.budget);
+        drop(shard);
+        drop(gone);
+        entry
     }
 
     /// The entry of this visitor, if there is one: looking for it counts as no use.
-    pub(crate) fn peek(&self, hash: KeyHash) -> Option<Entry> {
-        Some(Entry::new(hash, self.cache.peek(&hash)?.shared))
+    pub(crate) fn peek(&self, hash: &KeyHash) -> Option<Entry> {
+        read(self.shard(hash)).find(hash).cloned()
     }
 
     /// Counts the bytes of an entry anew, whose snapshot has changed.
     pub(crate) fn weigh(&self, entry: &Entry) {
-        let (hash, bytes) = (entry.hash(), entry.bytes());
-        if self.cache.peek(&hash).is_some_and(|slot| slot.bytes != bytes) {
-            // One that is larger than the budget finds no room, and is forgotten once nobody uses it.
-            let _ = self.cache.replace(hash, Slot { shared: Shared::clone(entry), bytes }, true);
+        if entry.bytes() as usize == entry.place().bytes() {
+            return;
         }
+        let mut shard = write(self.shard(entry.hash()));
+        shard.count(entry);
+        let gone = shard.shrink(self.budget);
+        drop(shard);
+        drop(gone);
     }
 
     /// How many hold what is not in the store yet.
     pub(crate) fn unsaved(&self) -> usize {
-        self.cache.iter().filter(|(_, slot)| slot.shared.is_unsaved()).count()
+        let unsaved = |shard| read(shard).slots.iter().filter(|slot| slot.entry.is_unsaved()).count();
+        self.shards.iter().map(unsaved).sum()
     }
+
+    fn shard(&self, hash: &KeyHash) -> &RwLock<Shard> {
+        &self.shards[hash.one_of(self.shards.len())]
+    }
+}
+
+// Nothing panics under the lock; were it poisoned, a table and numbers would still hold.
+
+fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Snapshots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Snapshots").field("count", &self.cache.len()).field("bytes", &self.cache.weight()).finish()
+        let count = |shard| read(shard).slots.len();
+        let bytes = |shard| read(shard).bytes;
+        f.debug_struct("Snapshots")
+            .field("count", &self.shards.iter().map(count).sum::<usize>())
+            .field("bytes", &self.shards.iter().map(bytes).sum::<usize>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+    use crate::key::{ClientId, SiteKeys};
+    use crate::policy::Policy;
+    use crate::protocol::testing::{record, saved};
+
+    fn hash(key: usize) -> KeyHash {
+        SiteKeys::new("issuer", &ClientId::new("client").unwrap()).hash(&key.to_string())
+    }
+
+    fn count(snapshots: &Snapshots) -> usize {
+        snapshots.shards.iter().map(|shard| read(shard).slots.len()).sum()
+    }
+
+    /// Of those who are in memory, as the shards have it and as they are.
+    fn bytes(snapshots: &Snapshots) -> [usize; 2] {
+        let shards = || snapshots.shards.iter().map(read);
+        let of_all = |shard: RwLockReadGuard<'_, Shard>| {
+            shard.slots.iter().map(|slot| slot.entry.bytes() as usize).sum::<usize>()
+        };
+        [shards().map(|shard| shard.bytes).sum(), shards().map(of_all).sum()]
+    }
+
+    /// Whether both are the same visitor's, and not just of the same name.
+    fn same(one: &Entry, other: &Entry) -> bool {
+        Arc::ptr_eq(&one.attachment::<AtomicUsize>(), &other.attachment::<AtomicUsize>())
+    }
+
+    #[test]
+    fn whoever_is_held_stays_and_is_found_and_afterwards_the_budget_holds_again() {
+        const HELD: usize = 10_000;
+        for room in [0, 1, SHARDS * USUAL] {
+            let snapshots = Snapshots::new(room);
+            let held: Vec<_> = (0..HELD).map(|key| snapshots.of(hash(key))).collect();
+            for (key, entry) in held.iter().enumerate() {
+                assert!(same(entry, &snapshots.of(hash(key))) && same(entry, &snapshots.peek(&hash(key)).unwrap()));
+            }
+            assert_eq!(count(&snapshots), HELD);
+            for entry in held.iter().step_by(3) {
+                entry.impose(&saved(record(1, 0), 0), &Policy::default());
+                snapshots.weigh(entry);
+            }
+            let [counted, are] = bytes(&snapshots);
+            assert_eq!(counted, are);
+            drop(held);
+            // Who has an attachment is as free to go as anybody.
+            for key in HELD..3 * HELD {
+                snapshots.of(hash(key));
+            }
+            let [counted, are] = bytes(&snapshots);
+            assert_eq!(counted, are);
+            // In each shard one may be held while another comes.
+            assert!(counted <= room + snapshots.shards.len() * 1024, "{counted} bytes, for {room}");
+        }
+    }
+
+    #[test]
+    fn who_come_first_at_once_are_one() {
+        let snapshots = Snapshots::new(usize::MAX);
+        for key in 0..2_000 {
+            let hash = hash(key);
+            let start = Barrier::new(4);
+            let come = || {
+                start.wait();
+                snapshots.of(hash)
+            };
+            let found: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(come)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(found.iter().all(|entry| same(entry, &found[0])));
+        }
+        assert_eq!(count(&snapshots), 2_000);
+        let [counted, are] = bytes(&snapshots);
+        assert_eq!(counted, are);
     }
 }

@@ -357,7 +357,7 @@ impl Visitor {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.entry.hash() == self.driver.nobody {
+        if *self.entry.hash() == self.driver.nobody {
             return Err(self.error(
                 ErrorKind::InvalidInput,
                 "the visitor key is empty: give each visitor a key of its own, or \"default\" where there is one only",
