@@ -245,7 +245,6 @@ pub(crate) enum Command {
     ///
     /// A small Wix on this machine alone: the token endpoint, products, carts and more, without an account. What is not known
     /// about Wix can be switched, and failures can be planned.
-    #[command(after_long_help = sandbox_help())]
     Sandbox(SandboxArgs),
 }
 
@@ -353,6 +352,7 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(ClapArgs)]
+#[command(after_long_help = sandbox_help())]
 pub(crate) struct SandboxArgs {
     /// The address to listen on, on loopback; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4747")]

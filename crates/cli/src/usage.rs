@@ -14,7 +14,11 @@ const HIDDEN: &str = "(not shown)";
 
 /// The arguments; or else prints help, version or what is wrong, and says how to end.
 pub(crate) fn parse() -> Result<Args, Exit> {
-    let args = command().try_get_matches().and_then(|matches| Args::from_arg_matches(&matches));
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    // Taken apart piece by piece it would cost more than many a command.
+    std::mem::forget(command);
+    let args = matches.and_then(|matches| Args::from_arg_matches(&matches));
     args.map_err(|error| tell(without_secrets(error)))
 }
 

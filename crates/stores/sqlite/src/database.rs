@@ -16,6 +16,10 @@ use crate::place::Place;
 use crate::row;
 use crate::schema::{inspect, is_current, migrate};
 
+/// How much of the database a connection keeps in memory once it has read it: the inner pages of a million visitors, by which each of them
+/// is found, are 9 MiB. SQLite's own 2 MiB hold those of a quarter of that.
+const CACHE_KIB: u32 = 16 * 1024;
+
 /// How long a connection may wait for others, from now on.
 type Deadline = Arc<Mutex<Instant>>;
 
@@ -68,7 +72,7 @@ impl Database {
         connection
             .execute_batch(&format!(
                 "PRAGMA synchronous = {synchronous}; PRAGMA fullfsync = ON; PRAGMA secure_delete = ON;
-                 PRAGMA cell_size_check = ON;"
+                 PRAGMA cell_size_check = ON; PRAGMA cache_size = -{CACHE_KIB};"
             ))
             .map_err(fail)?;
         // Opens the side files and finds missing tables now, not at the first visitor. No key is empty.
