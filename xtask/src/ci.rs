@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use crate::{
-    advisories, api, arrows, features, instructions, msrv, prove, readme,
-    run::{cargo, run},
+    Result, advisories, api, arrows, features, instructions, msrv, prove, readme,
+    run::{cargo, run, stdout_of},
     setup::setup,
     steps::Steps,
     test,
@@ -22,6 +22,7 @@ pub(crate) fn ci() -> ExitCode {
     };
     let mut steps = Steps::default();
     steps.run("setup", setup);
+    steps.run("lock files", lock_files);
     steps.run("formatting", || run(cargo("fmt").args(["--all", "--check"])));
     steps.run("README", readme::check);
     steps.run("arrows between crates", || arrows::check(&workspace));
@@ -58,4 +59,14 @@ pub(crate) fn ci() -> ExitCode {
     steps.run("fleet", || prove::fleet(true));
     steps.run("README's first command", || readme::run_main_command(&workspace.target_directory.join("xtask/readme")));
     steps.finish()
+}
+
+/// Of the workspaces that nothing here builds: what they depend on changes with ours.
+fn lock_files() -> Result {
+    for workspace in ["fuzz", "benches/peers", "benches/peers/sqlx"] {
+        let manifest = format!("{workspace}/Cargo.toml");
+        stdout_of(cargo("metadata").args(["--locked", "--format-version", "1", "--manifest-path", &manifest]))
+            .map_err(|error| format!("{error}: run `cargo update --workspace --manifest-path {manifest}`"))?;
+    }
+    Ok(())
 }
