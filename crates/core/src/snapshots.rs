@@ -19,8 +19,9 @@ const SHARDS: usize = 64;
 /// Whoever makes a visitor known looks at so many places at most for some to let go of: nobody waits for longer, even if all are in use.
 const LOOKS: usize = 128;
 
-/// So many times the hand passes by a visitor who has come again and again.
-const MOST_CHANCES: u8 = 3;
+/// So many times at most the hand passes by a visitor who has come again and again. As it passes by nobody who came once, it goes round
+/// once while as many come once as there is room for beside the others.
+const MOST_CHANCES: u8 = 7;
 
 /// The snapshots of one site. Those that nobody uses go first, and among them those that were asked for once only; what is in use,
 /// or not in the store yet, stays whatever the budget says. So whoever holds an entry finds that very one here.
@@ -62,7 +63,7 @@ impl Place {
     }
 
     /// One chance more. If two come at once it may be one for both.
-    fn came(&self) {
+    fn came_again(&self) {
         let chances = self.chances.load(Ordering::Relaxed);
         if chances < MOST_CHANCES {
             self.chances.store(chances + 1, Ordering::Relaxed);
@@ -100,9 +101,9 @@ impl Shard {
 
     /// Counts what it takes by now.
     fn count(&mut self, entry: &Entry) {
-        let now = entry.bytes();
-        let before = entry.place().bytes.swap(now, Ordering::Relaxed);
-        self.bytes = (self.bytes + now as usize).saturating_sub(before as usize);
+        let (now, before) = (entry.bytes(), entry.place().bytes());
+        entry.place().bytes.store(now, Ordering::Relaxed);
+        self.bytes = self.bytes + now as usize - before;
     }
 
     /// Lets go of entries until the rest is within the budget, or enough were looked at: the next one to come goes on.
@@ -121,7 +122,7 @@ impl Shard {
             if entry.is_in_use() || entry.is_unsaved() || entry.place().passed_by() {
                 continue;
             }
-            self.bytes = self.bytes.saturating_sub(entry.place().bytes());
+            self.bytes -= entry.place().bytes();
             gone.push(slot.remove().0.entry);
         }
         // Among places that are empty the hand would be long on its way.
@@ -144,12 +145,11 @@ impl Snapshots {
     pub(crate) fn of(&self, hash: KeyHash) -> Entry {
         let shard = self.shard(&hash);
         if let Some(entry) = read(shard).find(&hash) {
-            entry.place().came();
+            entry.place().came_again();
             return entry.clone();
         }
         let mut shard = write(shard);
         let entry = shard.found_or_made(hash);
-        entry.place().came();
         let gone = shard.shrink(self.budget);
         drop(shard);
         drop(gone);
@@ -262,6 +262,49 @@ mod tests {
             assert_eq!(counted, are);
             // In each shard one may be held while another comes.
             assert!(counted <= room + snapshots.shards.len() * 1024, "{counted} bytes, for {room}");
+        }
+    }
+
+    /// Room for some 2,000 visitors without tokens.
+    fn for_2000() -> Snapshots {
+        Snapshots::new(SHARDS * 32 * 128)
+    }
+
+    fn come(snapshots: &Snapshots, keys: std::ops::Range<usize>) {
+        keys.for_each(|key| drop(snapshots.of(hash(key))));
+    }
+
+    fn kept(snapshots: &Snapshots, keys: std::ops::Range<usize>) -> usize {
+        keys.filter(|key| snapshots.peek(&hash(*key)).is_some()).count()
+    }
+
+    #[test]
+    fn twice_as_many_as_there_is_room_for_come_once_and_put_out_nobody_who_comes_again() {
+        let snapshots = for_2000();
+        for _ in 0..10 {
+            come(&snapshots, 0..500);
+        }
+        for round in 1..10 {
+            come(&snapshots, 10_000 * round..10_000 * round + 4_000);
+            assert_eq!(kept(&snapshots, 0..500), 500, "after {round} rounds");
+            come(&snapshots, 0..500);
+            come(&snapshots, 0..500);
+            come(&snapshots, 0..500);
+        }
+        let [counted, are] = bytes(&snapshots);
+        assert_eq!(counted, are);
+        assert!(counted <= SHARDS * 33 * 128, "{counted} bytes");
+    }
+
+    #[test]
+    fn who_came_again_and_again_and_comes_no_more_makes_room_for_others_who_do() {
+        let snapshots = for_2000();
+        for crowd in [0..1_500, 10_000..11_500, 20_000..21_500] {
+            for _ in 0..10 {
+                come(&snapshots, crowd.clone());
+            }
+            let kept = kept(&snapshots, crowd.clone());
+            assert!(kept > 1_400, "{kept} of {crowd:?}");
         }
     }
 

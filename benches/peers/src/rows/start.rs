@@ -1,5 +1,5 @@
 //! `start`: `wix-visitor token` with a valid token in SQLite, from the start of the process to its end, and `sqlite3` that reads the
-//! same row.
+//! same row. The limit is the same program that does nothing: what it costs that all of it is there.
 
 use std::{
     path::PathBuf,
@@ -40,6 +40,11 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
             .arg("token");
         command
     };
+    let version = || {
+        let mut command = Command::new(&program);
+        command.arg("--version");
+        command
+    };
     let sqlite = |query: &str| {
         let mut command = Command::new("sqlite3");
         command.arg(&database).arg(query);
@@ -55,7 +60,8 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     let times = if rounds.quick { 20 } else { 50 };
     let measured = || {
         let peer = Side::peer("sqlite3", || milliseconds(times, || sqlite(&row)));
-        rounds.alternate(vec![Side::ours(|| milliseconds(times, ours)), peer])
+        let alone = Side::limit("our program, which prints its version and no more", || milliseconds(times, version));
+        rounds.alternate(vec![Side::ours(|| milliseconds(times, ours)), alone, peer])
     };
     let sides = measured()?;
     let _held = OneProcessor::hold()?;
