@@ -1,6 +1,7 @@
 //! How the command ends: exit codes, and failures with what to do about them.
 
 use std::error::Error as StdError;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use wix_visitor::{Error, ErrorKind, StoreErrorKind, VisitorId};
@@ -38,6 +39,12 @@ impl Exit {
             // What a shell says of a process that a signal ended.
             Self::Interrupted(signal) => 128 + signal.number(),
         }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
     }
 }
 

@@ -15,8 +15,7 @@ mod setup;
 mod store_choice;
 mod usage;
 
-use std::mem::forget;
-use std::process::exit;
+use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
@@ -24,10 +23,11 @@ use crate::args::{Args, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::Console;
 
-fn main() {
-    let end = usage::parse().map_or_else(|exit| exit, |args| run(&args));
-    // All that must be is closed by now; the system clears the rest away faster than we could.
-    exit(end.code().into());
+fn main() -> ExitCode {
+    match usage::parse() {
+        Ok(args) => run(&args).into(),
+        Err(exit) => exit.into(),
+    }
 }
 
 fn run(args: &Args) -> Exit {
@@ -47,8 +47,8 @@ fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
         .build()
         .map_err(|error| Failure::other("the runtime cannot be started").because(&error))?;
     let result = runtime.block_on(commands::run(args, console));
-    // Its end is not waited for: a thread may still sit in a read of standard input, which only the user can end.
-    forget(runtime);
+    // Not waited for: a thread may still sit in a read of standard input, which only the user can end.
+    runtime.shutdown_background();
     result
 }
 

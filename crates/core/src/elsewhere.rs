@@ -86,7 +86,7 @@ impl Driver {
         if self.elsewhere.begun.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (weak, store, clock) = (Arc::downgrade(self), Arc::clone(&self.store), Arc::clone(&self.clock));
+        let (weak, clock) = (Arc::downgrade(self), Arc::clone(&self.clock));
         let site = self.client_id.clone();
         // It keeps no site alive: with its last handle the listening ends.
         runtime.spawn(self.closing.unless_begun(async move {
@@ -98,6 +98,8 @@ impl Driver {
                 }
             });
             clock.sleep(BEGIN).await;
+            // Not before: who is gone by then has closed its store.
+            let Some(store) = weak.upgrade().map(|driver| Arc::clone(&driver.store)) else { return };
             let mut pause = AGAIN_FIRST;
             loop {
                 let Err(error) = store.watch(&site, &changes).await;

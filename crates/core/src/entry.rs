@@ -330,11 +330,15 @@ impl Entry {
     }
 
     pub(crate) fn attachment<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        self.state(|state| {
-            let slot = state.attachments.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
-            // The slot of a type holds that type; a fresh one is the only sensible answer were it ever not so.
-            Arc::clone(slot).downcast().unwrap_or_default()
-        })
+        let of = TypeId::of::<T>();
+        let found = self.state(|state| state.attachments.get(&of).map(Arc::clone));
+        let slot = found.unwrap_or_else(|| {
+            // Made while the lock is free: what it does is not ours to know.
+            let fresh: Arc<dyn Any + Send + Sync> = Arc::new(T::default());
+            self.state(|state| Arc::clone(state.attachments.entry(of).or_insert_with(|| Arc::clone(&fresh))))
+        });
+        // The slot of a type holds that type; a fresh one is the only sensible answer were it ever not so.
+        slot.downcast().unwrap_or_default()
     }
 
     fn take(&self, held: Option<&Held>, policy: &Policy) {

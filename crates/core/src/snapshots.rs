@@ -12,11 +12,12 @@ use crate::key::KeyHash;
 /// What a visitor whose tokens are as long as Wix's takes, about: more fit into the budget if theirs are shorter.
 const USUAL: usize = 2048;
 
-/// As many shards, so that those who make visitors known do not wait for each other; but where fewer visitors than that have room,
-/// all are in one.
+/// As many shards at most, so that those who make visitors known do not wait for each other; in each there is room for so many.
 const SHARDS: usize = 64;
+const IN_A_SHARD: usize = 32;
 
-/// Whoever makes a visitor known looks at so many places at most for some to let go of: nobody waits for longer, even if all are in use.
+/// Whoever makes a visitor known goes round twice at most for some to let go of, and looks at so many places each time: nobody waits for
+/// longer, even if all are in use.
 const LOOKS: usize = 128;
 
 /// So many times at most the hand passes by a visitor who has come again and again. As it passes by nobody who came once, it goes round
@@ -70,11 +71,11 @@ impl Place {
         }
     }
 
-    /// Whether it had a chance left, which is taken.
-    fn passed_by(&self) -> bool {
+    /// How many chances it had, of which one is taken.
+    fn pass_by(&self) -> u8 {
         let chances = self.chances.load(Ordering::Relaxed);
         self.chances.store(chances.saturating_sub(1), Ordering::Relaxed);
-        chances > 0
+        chances
     }
 }
 
@@ -106,24 +107,14 @@ impl Shard {
         self.bytes = self.bytes + now as usize - before;
     }
 
-    /// Lets go of entries until the rest is within the budget, or enough were looked at: the next one to come goes on.
+    /// Lets go of entries until the rest is within the budget, or of two at least who may go: the next one to come goes on.
     ///
     /// They are to be dropped when the lock is free, as what they hold may be anything.
     #[must_use]
     fn shrink(&mut self, budget: usize) -> Vec<Entry> {
         let mut gone = Vec::new();
-        for _ in 0..LOOKS {
-            if self.bytes <= budget {
-                break;
-            }
-            self.hand = if self.hand < self.slots.num_buckets() { self.hand + 1 } else { 0 };
-            let Ok(slot) = self.slots.get_bucket_entry(self.hand) else { continue };
-            let entry = &slot.get().entry;
-            if entry.is_in_use() || entry.is_unsaved() || entry.place().passed_by() {
-                continue;
-            }
-            self.bytes -= entry.place().bytes();
-            gone.push(slot.remove().0.entry);
+        for _ in 0..2 {
+            self.go_round(budget, &mut gone);
         }
         // Among places that are empty the hand would be long on its way.
         let (taken, places) = (self.slots.len(), self.slots.num_buckets());
@@ -132,12 +123,46 @@ impl Shard {
         }
         gone
     }
+
+    /// Lets go of those who have no chance left. Where most come again before the hand does, all have some: then, once a sixteenth too much
+    /// is kept, of the one who has the fewest.
+    fn go_round(&mut self, budget: usize, gone: &mut Vec<Entry>) {
+        let (before, mut fewest) = (gone.len(), None);
+        for _ in 0..LOOKS {
+            if self.bytes <= budget {
+                return;
+            }
+            self.hand = if self.hand < self.slots.num_buckets() { self.hand + 1 } else { 0 };
+            let Some(Slot { entry, .. }) = self.slots.get_bucket(self.hand) else { continue };
+            if entry.is_in_use() || entry.is_unsaved() {
+                continue;
+            }
+            let chances = entry.place().pass_by();
+            if chances == 0 {
+                gone.extend(self.let_go(self.hand));
+            } else if fewest.is_none_or(|(fewest, _)| chances < fewest) {
+                fewest = Some((chances, self.hand));
+            }
+        }
+        if gone.len() == before
+            && self.bytes > budget + budget / 16
+            && let Some((_, place)) = fewest
+        {
+            gone.extend(self.let_go(place));
+        }
+    }
+
+    fn let_go(&mut self, place: usize) -> Option<Entry> {
+        let (Slot { entry, .. }, _) = self.slots.get_bucket_entry(place).ok()?.remove();
+        self.bytes -= entry.place().bytes();
+        Some(entry)
+    }
 }
 
 impl Snapshots {
     /// None yet, and room for so many bytes of them.
     pub(crate) fn new(bytes: usize) -> Self {
-        let shards = if bytes / USUAL < SHARDS { 1 } else { SHARDS };
+        let shards = (bytes / (IN_A_SHARD * USUAL)).clamp(1, SHARDS);
         Self { shards: (0..shards).map(|_| RwLock::default()).collect(), budget: bytes / shards }
     }
 
@@ -163,9 +188,6 @@ impl Snapshots {
 
     /// Counts the bytes of an entry anew, whose snapshot has changed.
     pub(crate) fn weigh(&self, entry: &Entry) {
-        if entry.bytes() as usize == entry.place().bytes() {
-            return;
-        }
         let mut shard = write(self.shard(entry.hash()));
         shard.count(entry);
         let gone = shard.shrink(self.budget);
@@ -240,7 +262,7 @@ mod tests {
     #[test]
     fn whoever_is_held_stays_and_is_found_and_afterwards_the_budget_holds_again() {
         const HELD: usize = 10_000;
-        for room in [0, 1, SHARDS * USUAL] {
+        for room in [0, 1, SHARDS * USUAL, 3 * IN_A_SHARD * USUAL] {
             let snapshots = Snapshots::new(room);
             let held: Vec<_> = (0..HELD).map(|key| snapshots.of(hash(key))).collect();
             for (key, entry) in held.iter().enumerate() {
@@ -305,6 +327,15 @@ mod tests {
             }
             let kept = kept(&snapshots, crowd.clone());
             assert!(kept > 1_400, "{kept} of {crowd:?}");
+        }
+    }
+
+    #[test]
+    fn there_is_an_end_to_it_even_where_all_come_again_before_the_hand_does() {
+        let snapshots = Snapshots::new(160 * 128);
+        for all in 1..500 {
+            come(&snapshots, 0..all);
+            assert!(count(&snapshots) <= 171, "{} of {all}", count(&snapshots));
         }
     }
 

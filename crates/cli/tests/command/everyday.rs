@@ -20,6 +20,17 @@ fn the_first_token_mints_and_every_later_one_is_the_same_visitors() {
 }
 
 #[test]
+fn a_command_closes_the_database_it_wrote_to_so_that_all_is_in_one_file() {
+    let sandbox = sandbox();
+    let user = User::of(&sandbox);
+    for command in ["token", "renew", "status", "forget", "token"] {
+        user.run(&[command]).done();
+        let log = format!("{}-wal", user.database().display());
+        assert!(user.database().exists() && !std::path::Path::new(&log).exists(), "after {command}");
+    }
+}
+
+#[test]
 fn nothing_but_the_token_is_printed() {
     let sandbox = sandbox();
     let user = User::of(&sandbox);

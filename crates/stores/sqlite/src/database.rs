@@ -16,8 +16,8 @@ use crate::place::Place;
 use crate::row;
 use crate::schema::{inspect, is_current, migrate};
 
-/// How much of the database a connection keeps in memory once it has read it: the inner pages of a million visitors, by which each of them
-/// is found, are 9 MiB. SQLite's own 2 MiB hold those of a quarter of that.
+/// How much of the database a connection keeps in memory once it has read it, until another one commits: the inner pages of a million
+/// visitors, by which each of them is found, are 9 MiB. SQLite's own 2 MiB hold those of a quarter of that.
 const CACHE_KIB: u32 = 16 * 1024;
 
 /// How long a connection may wait for others, from now on.
