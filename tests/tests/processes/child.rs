@@ -3,6 +3,8 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -211,11 +213,22 @@ impl VisitorProcess {
         within("the end of the process", self.child.wait()).await.unwrap()
     }
 
-    /// Sends a signal, which a process cannot catch if it is STOP.
+    /// Stops it where it is. One of its threads has to hear of that before the others stop, so it is waited for.
     #[cfg(unix)]
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let id = self.child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
-        rustix::process::kill_process(id.expect("a living process"), signal).unwrap();
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let (_, status) = waitpid(Some(self.id()), WaitOptions::UNTRACED).unwrap().expect("it is waited for");
+        assert!(status.stopped(), "{status:?}");
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.id(), signal).unwrap();
+    }
+
+    #[cfg(unix)]
+    fn id(&self) -> Pid {
+        self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).expect("a living process")
     }
 }
 

@@ -6,7 +6,9 @@ use tokio::time::sleep;
 use wix_visitor_testkit::sandbox::Rotation;
 
 use crate::child::{Pace, VisitorProcess, within};
-use crate::place::{Kind, on_every_kind};
+#[cfg(feature = "redis")]
+use crate::place::Kind;
+use crate::place::on_every_kind;
 use crate::scene::Scene;
 
 /// Waits until a process that uses the visitor all the time is served another token than this one, and returns that.

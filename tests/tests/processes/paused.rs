@@ -50,13 +50,13 @@ async fn stop(scene: &Scene, at: Stop) -> VisitorProcess {
             sleeper.tell(&format!("stop {step}")).await;
             sleeper.tell("call 1").await;
             sleeper.arrived(step).await;
-            sleeper.signal(Signal::STOP);
+            sleeper.stop();
         }
         Stop::WithItsGrant(point) => {
             let gate = scene.sandbox.hold(On::Renew, point);
             sleeper.tell("call 1").await;
             within("the grant", gate.arrived()).await;
-            sleeper.signal(Signal::STOP);
+            sleeper.stop();
             drop(gate);
         }
     }
