@@ -237,6 +237,9 @@ mod tests {
     use crate::policy::Policy;
     use crate::protocol::testing::{record, saved};
 
+    /// What a visitor takes without tokens.
+    const EACH: usize = 256;
+
     fn hash(key: usize) -> KeyHash {
         SiteKeys::new("issuer", &ClientId::new("client").unwrap()).hash(&key.to_string())
     }
@@ -289,7 +292,7 @@ mod tests {
 
     /// Room for some 2,000 visitors without tokens.
     fn for_2000() -> Snapshots {
-        Snapshots::new(SHARDS * 32 * 128)
+        Snapshots::new(2_048 * EACH)
     }
 
     fn come(snapshots: &Snapshots, keys: std::ops::Range<usize>) {
@@ -315,7 +318,7 @@ mod tests {
         }
         let [counted, are] = bytes(&snapshots);
         assert_eq!(counted, are);
-        assert!(counted <= SHARDS * 33 * 128, "{counted} bytes");
+        assert!(counted <= 2_048 * EACH * 17 / 16, "{counted} bytes");
     }
 
     #[test]
@@ -332,7 +335,7 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_it_even_where_all_come_again_before_the_hand_does() {
-        let snapshots = Snapshots::new(160 * 128);
+        let snapshots = Snapshots::new(160 * EACH);
         for all in 1..500 {
             come(&snapshots, 0..all);
             assert!(count(&snapshots) <= 171, "{} of {all}", count(&snapshots));

@@ -147,7 +147,7 @@ impl VisitorsBuilder {
         self
     }
 
-    /// How many bytes of visitors are kept in memory; 256 MiB unless said otherwise, which are some 130,000 visitors. One that is in
+    /// How many bytes of visitors are kept in memory; 256 MiB unless said otherwise, which are some 120,000 visitors. One that is in
     /// use, or not in the store yet, is kept beyond that.
     pub fn snapshot_bytes(mut self, bytes: usize) -> Self {
         self.snapshot_bytes = bytes;

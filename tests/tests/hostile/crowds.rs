@@ -59,7 +59,7 @@ async fn of_a_crowd_of_keys_as_many_are_kept_as_there_is_room_for() {
         let (_, rest) = shown.split_once(&format!("Snapshots {{ {field}")).unwrap();
         rest.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty()).unwrap().parse().unwrap()
     };
-    assert!((1..=ROOM / 128).contains(&number("count")), "{}", number("count"));
+    assert!((1..=ROOM / 256).contains(&number("count")), "{}", number("count"));
     assert_eq!(in_use.authorization().await.unwrap().header(), first.header());
     assert_eq!(endpoint.mints(), 1);
 }
