@@ -52,7 +52,7 @@ struct Slot {
 /// What an entry's shard notes on it.
 #[derive(Default)]
 pub(crate) struct Place {
-    /// As which it is counted.
+    /// As which it is counted: changed under the shard's lock alone.
     bytes: AtomicU32,
     /// How often the hand passes by it.
     chances: AtomicU8,
@@ -168,17 +168,11 @@ impl Snapshots {
 
     /// The entry of this visitor, which is made at its first use.
     pub(crate) fn of(&self, hash: KeyHash) -> Entry {
-        let shard = self.shard(&hash);
-        if let Some(entry) = read(shard).find(&hash) {
+        if let Some(entry) = read(self.shard(&hash)).find(&hash) {
             entry.place().came_again();
             return entry.clone();
         }
-        let mut shard = write(shard);
-        let entry = shard.found_or_made(hash);
-        let gone = shard.shrink(self.budget);
-        drop(shard);
-        drop(gone);
-        entry
+        self.change(&hash, |shard| shard.found_or_made(hash))
     }
 
     /// The entry of this visitor, if there is one: looking for it counts as no use.
@@ -188,11 +182,17 @@ impl Snapshots {
 
     /// Counts the bytes of an entry anew, whose snapshot has changed.
     pub(crate) fn weigh(&self, entry: &Entry) {
-        let mut shard = write(self.shard(entry.hash()));
-        shard.count(entry);
+        self.change(entry.hash(), |shard| shard.count(entry));
+    }
+
+    /// Does something in this key's shard, and brings that back into its budget.
+    fn change<T>(&self, hash: &KeyHash, act: impl FnOnce(&mut Shard) -> T) -> T {
+        let mut shard = write(self.shard(hash));
+        let done = act(&mut shard);
         let gone = shard.shrink(self.budget);
         drop(shard);
         drop(gone);
+        done
     }
 
     /// How many hold what is not in the store yet.

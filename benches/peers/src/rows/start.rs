@@ -1,5 +1,5 @@
 //! `start`: `wix-visitor token` with a valid token in SQLite, from the start of the process to its end, and `sqlite3` that reads the
-//! same row. The limit is the same program that does nothing: what it costs that all of it is there.
+//! same row. The limit is the same program, which prints its version and no more.
 
 use std::{
     path::PathBuf,
