@@ -71,7 +71,10 @@ impl StoreFixture for Files {
             Damage::CutShort => content.truncate(content.len() - 1),
             Damage::Emptied => content.clear(),
             Damage::FlippedBit => {
-                let middle = content.len() / 2;
+                // Of the record: one half of its file is blank.
+                let record = |byte: &u8| *byte != b' ';
+                let (first, last) = (content.iter().position(record), content.iter().rposition(record));
+                let middle = usize::midpoint(first.expect("a record"), last.expect("a record"));
                 content[middle] ^= 1;
             }
             _ => return false,

@@ -62,7 +62,8 @@ impl Place {
         }
         let mark = self.file("v-purge.json");
         let mut bytes = fs::read(&mark).unwrap();
-        let last = bytes.len() - 3;
+        // Of its line, whichever half of the file that is in.
+        let last = bytes.iter().rposition(|byte| *byte != b' ').unwrap() - 2;
         bytes[last] ^= 1;
         fs::write(mark, bytes).unwrap();
     }

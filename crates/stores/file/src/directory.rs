@@ -11,10 +11,11 @@ use wix_visitor_core::{Etag, Exchange, StoreError, StoreKey, Stored};
 use wix_visitor_local::{Fate, FileId, create_directory, may_write, open_to_read, sync_directory};
 
 use crate::error::{BACKEND, not_in_time};
+use crate::halves;
 use crate::lock::Lock;
 use crate::marker;
-use crate::record;
-use crate::shard::{Places, SHARDS, Staged, number};
+use crate::record::Draft;
+use crate::shard::{HalfWay, Places, SHARDS, Staged, Standing, number};
 
 pub(crate) struct Directory {
     path: PathBuf,
@@ -137,19 +138,53 @@ impl Directory {
     /// Swaps, if the version that is expected stands.
     pub(crate) fn exchange(&self, swap: &Swap, fate: &Fate) -> Result<Exchange, StoreError> {
         let Swap { key, expected, new, keep_until, until } = swap;
-        let content = record::encode(key, new, *keep_until)?;
+        let draft = Draft::new(key, new, *keep_until)?;
         let places = Places::of(&self.path, key);
         let _lock = self.enter(key, &places, *until)?;
-        match read(key, &places) {
-            Ok(standing) if standing.as_ref().map(|standing| standing.etag) != *expected => {
-                return Ok(Exchange::Conflict(standing));
+        let standing = places.open()?;
+        let found = match standing.as_ref().map(|standing| halves::read(key, &standing.content)).transpose() {
+            Ok(found) if found.as_ref().map(|found| found.record.stored.etag) != *expected => {
+                return Ok(Exchange::Conflict(found.map(|found| found.record.stored)));
             }
             // Who names what is damaged means to write over it.
             Err(e) if expected.is_none() || e.standing() != *expected => return Err(e),
-            _ => {}
+            found => found.ok().flatten(),
+        };
+        let line = draft.line(found.as_ref().map_or(0, |found| found.record.write).wrapping_add(1));
+        match standing.zip(found.and_then(|found| found.blank)) {
+            Some((standing, blank)) if standing.has_one_name && halves::fits(&line) => {
+                self.write_into(standing, blank, &line, &places, fate)
+            }
+            _ => self.replace(halves::new_file(line), &places, fate),
         }
+    }
+
+    /// Writes a record into the file that stands.
+    fn write_into(
+        &self,
+        mut standing: Standing,
+        blank: usize,
+        line: &[u8],
+        places: &Places,
+        fate: &Fate,
+    ) -> Result<Exchange, StoreError> {
+        // Only now: as long as nothing was written, it is certain that nothing was applied.
+        if !fate.begin() {
+            return Err(not_in_time());
+        }
+        let fail = |e| BACKEND.from_io("write", &places.record, e);
+        standing.put(blank, line, self.synced).map_err(|half_way| match half_way {
+            HalfWay::NotBegun(e) => fail(e),
+            HalfWay::Begun(e) => BACKEND.unfinished("failed half way").with_source(fail(e)),
+        })?;
+        places.give_up_room();
+        Ok(Exchange::Swapped)
+    }
+
+    /// Puts a new file in the place of the one that stands, if there is one.
+    fn replace(&self, content: Vec<u8>, places: &Places, fate: &Fate) -> Result<Exchange, StoreError> {
         let staged = places.stage(&content, self.synced)?;
-        // Only now: as long as nothing was renamed, it is certain that nothing was applied.
+        // Likewise, as long as nothing was renamed.
         if !fate.begin() {
             staged.discard();
             return Err(not_in_time());
@@ -164,13 +199,13 @@ impl Directory {
     pub(crate) fn reserve(&self, key: &StoreKey, bytes: usize, until: Instant) -> Result<(), StoreError> {
         let places = Places::of(&self.path, key);
         let _lock = self.enter(key, &places, until)?;
-        places.reserve(record::file_bytes(bytes))
+        places.reserve(halves::file_bytes(bytes))
     }
 
     /// Whether a record of so many bytes could be written: tried, and taken away again.
     pub(crate) fn health(&self, key: &StoreKey, bytes: usize, until: Instant) -> Result<(), StoreError> {
         let places = Places::of(&self.path, key);
-        let bytes = record::file_bytes(bytes);
+        let bytes = halves::file_bytes(bytes);
         self.check()?;
         if self.has(key, &places)? {
             let _lock = Lock::take(&places.directory, until)?;
@@ -185,7 +220,7 @@ impl Directory {
 
 /// The record in a sub-directory that is there.
 fn read(key: &StoreKey, places: &Places) -> Result<Option<Stored>, StoreError> {
-    places.read()?.map(|content| record::read(key, &content)).transpose()
+    places.read(key)?.map(|file| halves::read(key, &file).map(|found| found.record.stored)).transpose()
 }
 
 /// Some answers say for certain that nothing was done; of others, a network file system may have done it and lost the answer.

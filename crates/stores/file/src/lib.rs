@@ -3,6 +3,7 @@
 mod config;
 mod directory;
 mod error;
+mod halves;
 mod lock;
 mod marker;
 mod record;

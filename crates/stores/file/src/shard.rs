@@ -1,15 +1,15 @@
 //! Where a record's files are: in one of 4096 sub-directories, so that none holds too many, under names that say the key.
 
-use std::fs;
-use std::io::{self, Read, Write};
+use std::fs::{self, Metadata};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wix_visitor_core::{StoreError, StoreKey};
-use wix_visitor_local::{fill, open_to_read, open_to_write};
+use wix_visitor_local::{fill, has_one_name, open_to_change, open_to_read, open_to_write};
 
 use crate::error::BACKEND;
-use crate::record;
+use crate::halves::{self, HALF};
 
 /// How many there are: three hexadecimal digits.
 pub(crate) const SHARDS: usize = 4096;
@@ -46,20 +46,14 @@ impl Places {
         StoreKey::parse(&key.replace('_', "/")).ok()
     }
 
-    /// What is in the file, cut where it is longer than any can be; `None` if there is no file.
-    pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = &self.record;
-        let fail = |e| BACKEND.from_io("read", path, e);
-        let (file, found) = match open_to_read(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(fail)?,
-        };
-        BACKEND.check_open(path, &file, &found)?;
-        // Room for it and one more, so that its end is seen at once.
-        let room = usize::try_from(found.len()).unwrap_or(usize::MAX).min(record::MAX_BYTES) + 1;
-        let mut content = Vec::with_capacity(room);
-        file.take(record::MAX_BYTES as u64 + 1).read_to_end(&mut content).map_err(fail)?;
-        Ok(Some(content))
+    /// What is in the file, as nobody is just writing it; `None` if there is no file.
+    pub(crate) fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>, StoreError> {
+        halves::steady(key, || Ok(Standing::open(&self.record, open_to_read)?.map(|standing| standing.content)))
+    }
+
+    /// The file, to be written by the holder of the lock; `None` if there is none.
+    pub(crate) fn open(&self) -> Result<Option<Standing>, StoreError> {
+        Standing::open(&self.record, open_to_change)
     }
 
     /// Takes up room on the disk for the next write, unless it is taken up already.
@@ -67,10 +61,71 @@ impl Places {
         Staged::reserve(&self.staged, bytes).map(drop)
     }
 
+    /// Gives back what was taken up for a write that needed none.
+    pub(crate) fn give_up_room(&self) {
+        // What stays is no harm: a later write takes it.
+        let _ = fs::remove_file(&self.staged);
+    }
+
     /// Writes what is to become the record over whatever the last crash or [`reserve`](Self::reserve) left in its place.
     pub(crate) fn stage(&self, content: &[u8], synced: bool) -> Result<Staged<'_>, StoreError> {
         Staged::write(&self.staged, content, synced)
     }
+}
+
+/// The file of a record that is there.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    file: fs::File,
+    /// Cut where it is longer than any can be.
+    pub(crate) content: Vec<u8>,
+    /// Nothing is written into a file that has another name too: that may be somebody's copy.
+    pub(crate) has_one_name: bool,
+}
+
+impl Standing {
+    fn open(
+        path: &Path,
+        open: impl FnOnce(&Path) -> io::Result<(fs::File, Metadata)>,
+    ) -> Result<Option<Self>, StoreError> {
+        let fail = |e| BACKEND.from_io("read", path, e);
+        let (file, found) = match open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(fail)?,
+        };
+        BACKEND.check_open(path, &file, &found)?;
+        // Room for it and one more, so that its end is seen at once.
+        let room = usize::try_from(found.len()).unwrap_or(usize::MAX).min(halves::MAX_BYTES) + 1;
+        let mut content = Vec::with_capacity(room);
+        (&file).take(halves::MAX_BYTES as u64 + 1).read_to_end(&mut content).map_err(fail)?;
+        Ok(Some(Self { file, content, has_one_name: has_one_name(&found) }))
+    }
+
+    /// Writes a line into the half that is blank, waits for the disk, and makes the other one blank. Tells how much was written
+    /// where that is not all: nothing, or perhaps all of it.
+    pub(crate) fn put(&mut self, blank: usize, line: &[u8], synced: bool) -> Result<(), HalfWay> {
+        let line = halves::half(line);
+        let written = self.write(blank, &line).map_err(HalfWay::NotBegun)?;
+        self.file.write_all(&line[written..]).map_err(HalfWay::Begun)?;
+        if synced {
+            self.file.sync_data().map_err(HalfWay::Begun)?;
+        }
+        // Where that fails, the line counts as the later one, and the next write makes a new file.
+        let _ = self.write(1 - blank, &halves::half(&[]));
+        Ok(())
+    }
+
+    fn write(&mut self, half: usize, content: &[u8]) -> io::Result<usize> {
+        self.file.seek(SeekFrom::Start((half * HALF) as u64))?;
+        self.file.write(content)
+    }
+}
+
+/// What became of a write that failed.
+#[derive(Debug)]
+pub(crate) enum HalfWay {
+    NotBegun(io::Error),
+    Begun(io::Error),
 }
 
 /// What is to become a record.
@@ -176,7 +231,7 @@ mod tests {
         assert!(places.staged.exists(), "the room stays taken up");
         places.stage(b"new", true).unwrap().put(&places.record).unwrap();
         assert!(!places.staged.exists());
-        assert_eq!(places.read().unwrap().unwrap(), b"new");
+        assert_eq!(fs::read(&places.record).unwrap(), b"new");
         places.stage(b"given up", true).unwrap().discard();
         assert!(!places.staged.exists());
     }
@@ -191,8 +246,13 @@ mod tests {
         for path in [&places.record, &places.staged] {
             std::os::unix::fs::symlink(&other, path).unwrap();
         }
-        for error in [places.read().unwrap_err(), places.stage(b"x", true).unwrap_err(), places.reserve(9).unwrap_err()]
-        {
+        let key = StoreKey::parse("site/1").unwrap();
+        for error in [
+            places.read(&key).unwrap_err(),
+            places.open().unwrap_err(),
+            places.stage(b"x", true).unwrap_err(),
+            places.reserve(9).unwrap_err(),
+        ] {
             assert!(error.to_string().contains("symbolic link"), "{error}");
         }
         assert_eq!(fs::read_to_string(other).unwrap(), "theirs");

@@ -9,8 +9,8 @@ use wix_visitor_core::{ClientId, Cursor, Page, Purged, StoreError, StoreErrorKin
 
 use crate::directory::Directory;
 use crate::error::BACKEND;
+use crate::halves;
 use crate::lock::Lock;
-use crate::record;
 use crate::shard::{Places, SHARDS, number};
 
 impl Directory {
@@ -111,7 +111,7 @@ impl Directory {
 }
 
 fn keep_until(key: &StoreKey, places: &Places) -> Result<Option<i64>, StoreError> {
-    places.read()?.map(|content| record::keep_until(key, &content)).transpose()
+    places.read(key)?.map(|file| halves::read(key, &file).map(|found| found.record.keep_until)).transpose()
 }
 
 /// The keys whose records are in a sub-directory, and how many records there are under no key, or under one that has its place elsewhere.

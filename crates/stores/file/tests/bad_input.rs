@@ -171,8 +171,11 @@ async fn a_symbolic_link_is_refused_for_the_directory_and_for_every_file_in_it()
         let was_there = fs::rename(shard.join(name), &aside).is_ok();
         fs::write(&outside, "theirs").unwrap();
         symlink(&outside, shard.join(name)).unwrap();
-        let swap = store.compare_exchange(&key(1), Some(&Etag::from_bits(1)), &record(2), YEAR).await;
-        let error = swap.unwrap_err();
+        let answer = match name {
+            "v-site_1.new" => store.reserve(&key(1), 100).await,
+            _ => store.compare_exchange(&key(1), Some(&Etag::from_bits(1)), &record(2), YEAR).await.map(drop),
+        };
+        let error = answer.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Misconfigured, "{name}: {error}");
         assert!(error.to_string().contains("symbolic link"), "{name}: {error}");
         assert_eq!(fs::read_to_string(&outside).unwrap(), "theirs");
@@ -260,7 +263,8 @@ async fn a_damaged_record_is_corrupt_and_can_be_written_over_by_whoever_names_it
         bytes
     };
     let mut damages = vec![vec![], whole[..whole.len() - 1].to_vec(), vec![0; 1 << 20], whole.repeat(2)];
-    damages.extend([0, 15, 30, whole.len() / 2, whole.len() - 1].map(flipped));
+    let line = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    damages.extend([0, 15, 30, line / 2, line - 1].map(flipped));
     for damage in damages {
         fs::write(&path, &damage).unwrap();
         let first = store.load(&key(1)).await.unwrap_err();
@@ -279,6 +283,66 @@ async fn a_damaged_record_is_corrupt_and_can_be_written_over_by_whoever_names_it
     fs::copy(&path, path.with_file_name("aside")).unwrap();
     fs::write(&path, fs::read_to_string(&path).unwrap().replace("\"number\":3", "\"number\":4")).unwrap();
     assert_eq!(store.load(&key(1)).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_write_is_neither_read_nor_written_over() {
+    let directory = tempdir().unwrap();
+    let store = one_record(directory.path()).await;
+    let path = file(&store);
+    let swap = |from: u128, to: u128| {
+        let store = store.clone();
+        async move {
+            let swapped = store.compare_exchange(&key(1), Some(&Etag::from_bits(from)), &record(to), YEAR).await;
+            assert_eq!(swapped.unwrap(), Exchange::Swapped);
+        }
+    };
+    let first = fs::read(&path).unwrap();
+    swap(1, 2).await;
+    let second = fs::read(&path).unwrap();
+    assert_eq!((first.len(), second.len()), (8192, 8192), "no new room is taken up");
+    for (torn, stands) in [
+        ([&first[..4096], &second[4096..4130], &first[4130..]].concat(), 1),
+        ([&first[..4096], &first[4096..4100], &second[4100..]].concat(), 1),
+        ([&first[..4096], &second[4096..]].concat(), 2),
+        ([&second[..30], &first[30..4096], &second[4096..]].concat(), 2),
+    ] {
+        fs::write(&path, &torn).unwrap();
+        assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(stands)));
+        let inode = fs::File::open(&path).unwrap();
+        swap(stands, 3).await;
+        assert_eq!(std::io::read_to_string(inode).unwrap().into_bytes(), torn, "it goes into a new file");
+        swap(3, 4).await;
+        assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(4)));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_backup_links_to_is_not_written_into() {
+    let directory = tempdir().unwrap();
+    let store = one_record(&directory.path().join("visitors")).await;
+    let backup = directory.path().join("backup");
+    fs::hard_link(file(&store), &backup).unwrap();
+    let before = fs::read(&backup).unwrap();
+    for n in 1..4 {
+        store.compare_exchange(&key(1), Some(&Etag::from_bits(n)), &record(n + 1), YEAR).await.unwrap();
+        assert_eq!(fs::read(&backup).unwrap(), before);
+    }
+    assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(4)));
+}
+
+#[tokio::test]
+async fn what_was_replaced_is_no_longer_in_the_file_and_room_that_was_not_needed_is_given_back() {
+    let directory = tempdir().unwrap();
+    let store = one_record(directory.path()).await;
+    for n in 1..4 {
+        store.reserve(&key(1), 5000).await.unwrap();
+        store.compare_exchange(&key(1), Some(&Etag::from_bits(n)), &record(n + 1), YEAR).await.unwrap();
+        let text = fs::read_to_string(file(&store)).unwrap();
+        assert_eq!((text.matches("record").count(), text.contains(&format!("{{\"number\":{}}}", n + 1))), (1, true));
+        assert_eq!(listing(file(&store).parent().unwrap()), ["lock", "turn", "v-site_1.json"]);
+    }
 }
 
 #[cfg(unix)]

@@ -15,5 +15,7 @@ pub use fate::Fate;
 pub use noise::fill;
 pub use pause::Pause;
 pub use place::FileId;
-pub use private::{create_directory, create_file, may_write, open_to_read, open_to_write, sync_directory};
+pub use private::{
+    create_directory, create_file, has_one_name, may_write, open_to_change, open_to_read, open_to_write, sync_directory,
+};
 pub use url::LocalUrl;

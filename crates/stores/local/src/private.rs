@@ -72,6 +72,21 @@ mod unix {
         Ok((file, found))
     }
 
+    /// Opens a file that is there for reading and writing; likewise.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn open_to_change(path: &Path) -> io::Result<(File, Metadata)> {
+        let file = OpenOptions::new().read(true).write(true).custom_flags(FLAGS).open(path)?;
+        let found = file.metadata()?;
+        Ok((file, found))
+    }
+
+    /// Whether a file is known under no other name: what is written into it is written nowhere else.
+    pub fn has_one_name(found: &Metadata) -> bool {
+        found.nlink() == 1
+    }
+
     const FLAGS: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 
     pub(crate) fn is_own(found: &Metadata) -> bool {
@@ -131,6 +146,16 @@ mod without_modes {
         let file = File::open(path)?;
         let found = file.metadata()?;
         Ok((file, found))
+    }
+
+    pub fn open_to_change(path: &Path) -> io::Result<(File, Metadata)> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let found = file.metadata()?;
+        Ok((file, found))
+    }
+
+    pub fn has_one_name(_: &Metadata) -> bool {
+        true
     }
 
     pub(crate) fn is_own(_: &Metadata) -> bool {

@@ -1,0 +1,365 @@
+//! What is in a record's file: two halves, of which one holds the record and the other is blank.
+//!
+//! The next write goes to the blank half, and once it has reached the disk the other one is made blank. So a write touches nothing
+//! that stands, needs no new room, and waits for the disk once. Where it is cut short, there is one of these:
+//!
+//! | the halves | the record |
+//! | --- | --- |
+//! | one whole, one torn | the whole one: what is torn was not acknowledged, or was about to be blank |
+//! | both whole | the later write |
+//!
+//! Only over a half that is blank is anything written: after a crash the next write makes a new file. So does one that is too long
+//! for a half: it has a file of its own, which ends with its newline, as no half does.
+
+use std::cmp::Ordering;
+
+use sha2::{Digest, Sha256};
+use wix_visitor_core::{Etag, StoreError, StoreErrorKind, StoreKey, Stored};
+
+use crate::error::BACKEND;
+use crate::record::{self, Fault, Record};
+
+/// Bytes of a half: what file systems and disks write at once, so that none has a share in the other.
+pub(crate) const HALF: usize = 4096;
+
+/// What a half is filled up with.
+const BLANK: u8 = b' ';
+
+/// More than any file has.
+pub(crate) const MAX_BYTES: usize = file_bytes(Stored::MAX_SEALED_BYTES);
+
+/// At most so many bytes does the file of a record of this many have.
+pub(crate) const fn file_bytes(record: usize) -> usize {
+    let line = record::line_bytes(record);
+    if line > 2 * HALF { line } else { 2 * HALF }
+}
+
+/// A record that was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) record: Record,
+    /// Which half is blank, for the next write.
+    pub(crate) blank: Option<usize>,
+}
+
+/// The file of a record that is new, or has no blank half to go to.
+pub(crate) fn new_file(mut line: Vec<u8>) -> Vec<u8> {
+    if fits(&line) {
+        line.resize(2 * HALF, BLANK);
+    }
+    line
+}
+
+/// Whether a line has room in a half, with a blank after it.
+pub(crate) fn fits(line: &[u8]) -> bool {
+    line.len() < HALF
+}
+
+/// A half with this line, or a blank one.
+pub(crate) fn half(line: &[u8]) -> Vec<u8> {
+    let mut half = line.to_vec();
+    half.resize(HALF, BLANK);
+    half
+}
+
+/// What is read of a file that others may be writing: looked at again until a half is whole, or what is damaged stays as it is.
+///
+/// A half that is whole is the record, whatever is in the other: while that is written it was not acknowledged, and before it was,
+/// this one would be blank. Of halves that were read at two moments none may be whole, though at each moment one was.
+pub(crate) fn steady(
+    key: &StoreKey,
+    mut look: impl FnMut() -> Result<Option<Vec<u8>>, StoreError>,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut before = None;
+    loop {
+        let now = look()?;
+        if now == before || now.as_ref().is_none_or(|file| Parts::of(key, file).any_whole()) {
+            return Ok(now);
+        }
+        before = now;
+    }
+}
+
+/// The record in a file.
+///
+/// # Errors
+/// Of the kind *corrupt*, with an etag that names this very content, if it is not what was written.
+pub(crate) fn read(key: &StoreKey, file: &[u8]) -> Result<Found, StoreError> {
+    let decode = |line: &[u8], blank| match record::decode(line) {
+        Ok(record) => Ok(Found { record, blank }),
+        Err(Fault::NoRecord) => Err(damaged(key, file, "is not a record")),
+        Err(Fault::Newer(version)) => Err(newer(key, version)),
+    };
+    use Part::{Blank, Torn, Whole};
+    match Parts::of(key, file) {
+        Parts::Alone(Whole(line)) | Parts::Halves(Whole(line), Torn) | Parts::Halves(Torn, Whole(line)) => {
+            decode(line, None)
+        }
+        Parts::Halves(Whole(line), Blank) => decode(line, Some(1)),
+        Parts::Halves(Blank, Whole(line)) => decode(line, Some(0)),
+        Parts::Halves(Whole(first), Whole(second)) => {
+            let (first, second) = (decode(first, None)?, decode(second, None)?);
+            match first.record.write.cmp(&second.record.write) {
+                Ordering::Greater => Ok(first),
+                Ordering::Less => Ok(second),
+                Ordering::Equal => Err(damaged(key, file, "holds two records")),
+            }
+        }
+        _ => Err(damaged(key, file, "does not match its checksum")),
+    }
+}
+
+enum Parts<'a> {
+    Alone(Part<'a>),
+    Halves(Part<'a>, Part<'a>),
+}
+
+impl<'a> Parts<'a> {
+    fn of(key: &StoreKey, file: &'a [u8]) -> Self {
+        match file.split_at_checked(HALF) {
+            _ if file.ends_with(b"\n") => Self::Alone(Part::of(key, file)),
+            Some((first, second)) if second.len() == HALF => Self::Halves(Part::of(key, first), Part::of(key, second)),
+            _ => Self::Alone(Part::Torn),
+        }
+    }
+
+    fn any_whole(&self) -> bool {
+        use Part::Whole;
+        matches!(self, Self::Alone(Whole(_)) | Self::Halves(Whole(_), _) | Self::Halves(_, Whole(_)))
+    }
+}
+
+enum Part<'a> {
+    Blank,
+    Whole(&'a [u8]),
+    Torn,
+}
+
+impl<'a> Part<'a> {
+    fn of(key: &StoreKey, bytes: &'a [u8]) -> Self {
+        let mut line = bytes;
+        // Most of it at a time, and then one by one.
+        while let Some(rest) = line.strip_suffix(&[BLANK; 64]) {
+            line = rest;
+        }
+        while let Some(rest) = line.strip_suffix(&[BLANK]) {
+            line = rest;
+        }
+        match line {
+            [] => Self::Blank,
+            line if record::is_whole(key, line) => Self::Whole(line),
+            _ => Self::Torn,
+        }
+    }
+}
+
+fn damaged(key: &StoreKey, file: &[u8], how: &str) -> StoreError {
+    let visitor = key.visitor_id();
+    BACKEND
+        .error(
+            StoreErrorKind::Corrupt,
+            format!(
+                "the file of visitor {visitor} is damaged: it {how}; restore it from a backup (or forget this visitor, to \
+                 begin anew)"
+            ),
+        )
+        .with_standing(name_of(file))
+}
+
+fn newer(key: &StoreKey, version: u32) -> StoreError {
+    let (visitor, known) = (key.visitor_id(), record::VERSION);
+    let message = format!(
+        "the record of visitor {visitor} has version {version}, and this release knows {known} at most; update it"
+    );
+    BACKEND.error(StoreErrorKind::Unsupported, message)
+}
+
+/// 128 bits of a hash: as good as random, and the same for the same content.
+fn name_of(file: &[u8]) -> Etag {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Sha256::digest(file)[..16]);
+    Etag::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::record::Draft;
+
+    fn key() -> StoreKey {
+        StoreKey::parse("site/1").unwrap()
+    }
+
+    /// Of the how-manieth write. It reaches nearly to the end of its half.
+    fn line(write: u64) -> Vec<u8> {
+        let bytes = format!("\"{}\"", char::from(b'a' + (write % 26) as u8).to_string().repeat(3500));
+        let stored = Stored { etag: Etag::from_bits(write.into()), bytes: bytes.into_bytes() };
+        Draft::new(&key(), &stored, 7).unwrap().line(write)
+    }
+
+    fn write_in(file: &[u8]) -> Option<u64> {
+        read(&key(), file).ok().map(|found| found.record.write)
+    }
+
+    /// One of the two steps of a write.
+    struct Step {
+        before: Vec<u8>,
+        half: usize,
+        becomes: Vec<u8>,
+        /// The writes that may stand meanwhile.
+        either: &'static [u64],
+    }
+
+    /// Of the second write and the third.
+    fn steps() -> [Step; 4] {
+        let [first, second, third] = [1, 2, 3].map(|write| half(&line(write)));
+        let blank = half(&[]);
+        let step = |halves: [&Vec<u8>; 2], half, becomes: &Vec<u8>, either| Step {
+            before: halves.map(Vec::as_slice).concat(),
+            half,
+            becomes: becomes.clone(),
+            either,
+        };
+        [
+            step([&first, &blank], 1, &second, &[1, 2]),
+            step([&first, &second], 0, &blank, &[2]),
+            step([&blank, &second], 0, &third, &[2, 3]),
+            step([&third, &second], 1, &blank, &[3]),
+        ]
+    }
+
+    #[test]
+    fn whichever_sectors_of_a_write_reach_the_disk_the_file_is_one_version_or_the_other() {
+        const SECTOR: usize = 512;
+        for Step { before, half, becomes, either } in steps() {
+            let mut seen = HashSet::new();
+            for reached in 0..1_u32 << (HALF / SECTOR) {
+                let mut file = before.clone();
+                for sector in (0..HALF / SECTOR).filter(|sector| reached >> sector & 1 == 1) {
+                    let from = half * HALF + sector * SECTOR;
+                    file[from..from + SECTOR].copy_from_slice(&becomes[sector * SECTOR..][..SECTOR]);
+                }
+                let found = read(&key(), &file).unwrap();
+                seen.insert(found.record.write);
+                // What is next is written over nothing but blanks.
+                let blank = found.blank.map(|half| &file[half * HALF..][..HALF]);
+                assert!(blank.is_none_or(|blank| blank.iter().all(|byte| *byte == BLANK)));
+            }
+            assert_eq!(seen, either.iter().copied().collect());
+        }
+    }
+
+    #[test]
+    fn a_new_file_holds_a_line_that_fits_with_a_blank_half_and_a_longer_one_alone() {
+        let found = read(&key(), &new_file(line(3))).unwrap();
+        assert_eq!((found.record.write, found.blank), (3, Some(1)));
+        let second = [half(&[]), half(&line(4))].concat();
+        let found = read(&key(), &second).unwrap();
+        assert_eq!((found.record.write, found.blank), (4, Some(0)));
+        for length in [HALF - 400, HALF - 200, HALF, 2 * HALF - 200, 2 * HALF, 3 * HALF] {
+            for length in length..length + 150 {
+                let bytes = format!("\"{}\"", "x".repeat(length)).into_bytes();
+                let stored = Stored { etag: Etag::from_bits(5), bytes };
+                let line = Draft::new(&key(), &stored, 7).unwrap().line(5);
+                let (fits, file) = (fits(&line), new_file(line));
+                let found = read(&key(), &file).unwrap();
+                assert_eq!((found.record.stored, found.blank.is_some()), (stored, fits), "{length}");
+                assert!(file.len() <= file_bytes(length + 2));
+            }
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_any_cut_and_another_name_is_corrupt_under_an_etag_of_its_own() {
+        let line = {
+            let stored = Stored { etag: Etag::from_bits(42), bytes: br#"{"token":"secret"}"#.to_vec() };
+            Draft::new(&key(), &stored, 7).unwrap().line(1)
+        };
+        let other = StoreKey::parse("site/2").unwrap();
+        let mut names = HashSet::new();
+        let mut check = |key: &StoreKey, file: &[u8]| {
+            let error = read(key, file).unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+            assert!(!format!("{error} {error:?}").contains("secret"));
+            names.insert(error.standing().unwrap().to_bits())
+        };
+        let second = [half(&[]), half(&line)].concat();
+        for (file, at) in [(new_file(line.clone()), 0), (second, HALF), (line.clone(), 0)] {
+            for at in at..at + line.len() {
+                for bit in 0..8 {
+                    let mut flipped = file.clone();
+                    flipped[at] ^= 1 << bit;
+                    assert!(check(&key(), &flipped), "{at}");
+                }
+            }
+            // But for one that takes nothing of the line, and leaves it alone.
+            for length in (0..file.len()).filter(|length| (at, *length) != (0, line.len())) {
+                check(&key(), &file[..length]);
+            }
+            assert!(check(&other, &file));
+            assert!(!check(&other, &file), "the same content has the same name");
+            check(&key(), &[&file[..], b"\n"].concat());
+            check(&key(), &file.repeat(2));
+        }
+        check(&key(), &[half(&line), half(&line)].concat());
+        check(&key(), &half(&[]).repeat(2));
+    }
+
+    /// The halves are read and written in pieces, by a reader and a writer that stand still wherever they like.
+    #[test]
+    fn a_reader_beside_a_writer_never_sees_damage_nor_a_version_that_was_replaced_before_it_began() {
+        const PIECE: usize = HALF / 2;
+        const WRITES: u64 = 4;
+        /// The file at some moment, the last version that was acknowledged, and the last that was begun.
+        type Moment = (Vec<u8>, u64, u64);
+        let mut moments: Vec<Moment> = vec![(new_file(line(1)), 1, 1)];
+        for write in 2..=WRITES {
+            let (blank, next) = ((write as usize - 1) % 2, half(&line(write)));
+            for (half, content) in [(blank, next), (1 - blank, half(&[]))] {
+                for (piece, content) in content.chunks(PIECE).enumerate() {
+                    let (mut file, acknowledged, _) = moments.last().unwrap().clone();
+                    file[half * HALF + piece * PIECE..][..PIECE].copy_from_slice(content);
+                    moments.push((file, acknowledged, write));
+                }
+            }
+            moments.last_mut().unwrap().1 = write;
+        }
+        let look = |times: [usize; 4]| {
+            let pieces = times.iter().enumerate().map(|(n, time)| &moments[*time].0[n * PIECE..][..PIECE]);
+            pieces.collect::<Vec<_>>().concat()
+        };
+        let looks_from = |first: usize| {
+            let last = moments.len();
+            (first..last).flat_map(move |a| {
+                (a..last).flat_map(move |b| (b..last).flat_map(move |c| (c..last).map(move |d| [a, b, c, d])))
+            })
+        };
+        let (mut again, mut left) = (0, 0);
+        let mut check = |first: [usize; 4], second: [usize; 4]| {
+            let mut times = [first, second].into_iter();
+            // From the third look on, nothing moves.
+            let mut time = 0;
+            let file = steady(&key(), || {
+                let times = times.next().unwrap_or([time; 4]);
+                time = times[3];
+                Ok(Some(look(times)))
+            });
+            let found = write_in(&file.unwrap().unwrap()).expect("no damage");
+            let (_, acknowledged, _) = moments[first[0]];
+            let (_, _, begun) = moments[time];
+            assert!((acknowledged..=begun).contains(&found), "{found} at {first:?} {second:?}");
+            left += usize::from(times.next().is_none());
+        };
+        for first in looks_from(0) {
+            if Parts::of(&key(), &look(first)).any_whole() {
+                check(first, first);
+                continue;
+            }
+            again += 1;
+            looks_from(first[3]).for_each(|second| check(first, second));
+        }
+        assert!(again > 100 && left > 10_000, "{again} {left}");
+    }
+}
