@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use wix_visitor::housekeeping::Housekeeper;
 use wix_visitor::{
     KeyRing, PlainRecords, Policy, SealedStore, Secret, StoreUrl, TokenStore, key_ring_from_environment, read_key_ring,
@@ -117,7 +118,10 @@ impl StoreChoice {
     }
 
     pub(crate) async fn open(&self) -> Result<Arc<dyn TokenStore>, Failure> {
-        let store = self.read.clone().open().await?;
+        let read = self.read.clone();
+        // A command with one thread does everything in it, and is watched over.
+        let one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        let store = if one_thread { read.in_place() } else { read }.open().await?;
         Ok(match self.sealing.clone() {
             Some(Sealing { ring, plain }) => Arc::new(SealedStore::new(store, ring).plain_records(plain)),
             None => store,

@@ -142,6 +142,18 @@ impl StoreUrl {
         }
     }
 
+    /// The same store for a program that does one thing at a time, and watches over that itself: it may be opened and read in the thread
+    /// of whoever asks.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_place(self) -> Self {
+        match self.0 {
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(options) => Self(Kind::Sqlite(options.in_place())),
+            other => Self(other),
+        }
+    }
+
     /// Opens the store, and creates it if it is not there.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub(super) struct Sqlite {
     handed: As,
     clock: StepClock,
     directory: TempDir,
+    in_place: bool,
     /// Another application's connection: it has the database to itself while an outage lasts.
     intruder: Mutex<Option<Connection>>,
 }
@@ -24,14 +25,20 @@ impl Sqlite {
             handed,
             clock: StepClock::default(),
             directory: tempfile::tempdir().expect("a directory for the test"),
+            in_place: false,
             intruder: Mutex::default(),
         }
+    }
+
+    fn in_place() -> Self {
+        Self { in_place: true, ..Self::new(As::Value) }
     }
 
     async fn open_in(&self, directory: &str) -> Result<Arc<dyn TokenStore>, StoreError> {
         let options = SqliteOptions::new(self.directory.path().join(directory).join("visitors.db"))
             .timeout(self.deadline())
             .clock(Arc::new(self.clock.clone()));
+        let options = if self.in_place { options.in_place() } else { options };
         Ok(self.handed.wrap(options.open().await?))
     }
 
@@ -98,3 +105,7 @@ impl StoreFixture for Sqlite {
 
 super::every_way!(Sqlite);
 super::shows_everything!(Sqlite);
+
+mod in_place {
+    wix_visitor_testkit::store_conformance!(super::Sqlite::in_place());
+}

@@ -39,6 +39,7 @@ pub struct SqliteOptions {
     pub(crate) synchronous: Synchronous,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) max_pages: Option<u32>,
+    pub(crate) in_place: bool,
     #[cfg(test)]
     pub(crate) before_commit: Option<BeforeCommit>,
 }
@@ -66,6 +67,7 @@ impl SqliteOptions {
             synchronous: Synchronous::default(),
             clock: Arc::new(SystemClock::default()),
             max_pages: None,
+            in_place: false,
             #[cfg(test)]
             before_commit: None,
         }
@@ -125,6 +127,16 @@ impl SqliteOptions {
     #[must_use]
     pub fn max_pages(mut self, pages: u32) -> Self {
         self.max_pages = Some(pages);
+        self
+    }
+
+    /// Opens the database and looks up records in the thread of whoever asks, until others have to be waited for or something is
+    /// written: for a program that does one thing at a time, to which a thread's start would be most of it. Nothing but that program
+    /// then watches over a disk that hangs.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_place(mut self) -> Self {
+        self.in_place = true;
         self
     }
 

@@ -1,13 +1,14 @@
-//! The threads that read, each on its own connection.
+//! Those who read, each on its own connection: threads, and whoever asks where the store is read in place.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
-use wix_visitor_core::{Page, StoreError, StoreKey, Stored};
+use wix_visitor_core::{Page, StoreError, StoreErrorKind, StoreKey, Stored};
 
 use crate::database::Database;
 use crate::row;
+use crate::threads::spawn;
 use crate::writer::{BATCH, not_in_time};
 
 /// A question on its way.
@@ -38,16 +39,61 @@ pub(crate) struct Range {
 /// Whoever waits for work holds the queue; whoever has some leaves it to the other.
 pub(crate) type Queue = Arc<Mutex<mpsc::Receiver<Read>>>;
 
-/// Reads what is asked for until every handle is gone.
-pub(crate) fn run(db: &Database, queue: &Queue) {
-    let mut batch = Vec::with_capacity(BATCH);
-    loop {
-        let taken = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut batch, BATCH);
-        if taken == 0 {
-            return;
+pub(crate) const READER: &str = "wv-sqlite-read";
+
+/// A connection, and whose questions are answered on it.
+pub(crate) struct Reader {
+    pub(crate) db: Database,
+    pub(crate) queue: Queue,
+    /// Dropped last: after the connection is closed.
+    pub(crate) _running: std_mpsc::Sender<()>,
+}
+
+impl Reader {
+    /// Reads what is asked for until every handle is gone.
+    pub(crate) fn run(self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let taken = self.queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv_many(&mut batch, BATCH);
+            if taken == 0 {
+                return;
+            }
+            serve(&self.db, &mut batch);
         }
-        serve(db, &mut batch);
     }
+}
+
+/// The first reader, where the store is read in place: it works in the thread of whoever asks, until somebody has to be waited for.
+pub(crate) struct InPlace(Mutex<Option<Reader>>);
+
+impl InPlace {
+    pub(crate) fn new(reader: Option<Reader>) -> Self {
+        Self(Mutex::new(reader))
+    }
+
+    /// What is found at once. Nothing is, where others have to be waited for: that is left to a thread.
+    pub(crate) fn load(&self, key: &StoreKey) -> Option<Result<Option<Stored>, StoreError>> {
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = &reader.as_ref()?.db;
+        let found = db.until(Instant::now()).and_then(|_| db.select(key).map_err(|e| db.fail(e))?);
+        Some(found).filter(|found| !must_wait(found))
+    }
+
+    /// Gives the reader a thread, unless it has one.
+    pub(crate) fn leave(&self) -> Result<(), StoreError> {
+        let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reader.map_or(Ok(()), |reader| spawn(READER, || reader.run()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_left(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+/// Whether this is what those are told who wait for nobody.
+pub(crate) fn must_wait<T>(found: &Result<T, StoreError>) -> bool {
+    found.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::Unavailable)
 }
 
 /// Who is answered wakes a thread of its runtime, where that sleeps: a few together wake it once, and wait for each other no longer than

@@ -18,7 +18,7 @@ use crate::config::SqliteOptions;
 use crate::database::Database;
 use crate::error::BACKEND;
 use crate::place::Place;
-use crate::reader::{self, Question, Queue, Range, Read};
+use crate::reader::{InPlace, Question, Queue, READER, Range, Read, Reader, must_wait};
 use crate::row::{self, NewRow};
 use crate::threads::{Spare, Threads, spawn};
 use crate::writer::{self, Job, Purge, Reserve, Write, not_in_time};
@@ -42,6 +42,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     // Dropped in this order: the end of its queue ends a thread, and the last to close the file is one that may write, so that
     // it can empty the log.
+    in_place: InPlace,
     reads: mpsc::Sender<Read>,
     second_reader: Spare,
     _readers: Threads,
@@ -68,54 +69,76 @@ impl SqliteStore {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(BACKEND.no_runtime());
         }
-        let too_late = options.timed_out_opening();
-        match timeout(options.to_open(), Self::start_threads(options)).await {
-            Ok(done) => done,
-            Err(_) => Err(too_late),
-        }
-    }
-
-    /// One thread opens the database, makes of it what the others then find, and reads. They are started when they are needed: the
-    /// other reader where there is a line, the writer for the first write.
-    async fn start_threads(options: SqliteOptions) -> Result<Self, StoreError> {
-        let until = Instant::now() + options.to_open();
-        let timeout = options.timeout;
-        let (mut readers, reading) = Threads::new(Duration::ZERO);
+        let (mut readers, running) = Threads::new(Duration::ZERO);
         let (reads, queue) = mpsc::channel(QUEUE);
         let queue: Queue = Arc::new(Mutex::new(queue));
-        let (report, opened) = oneshot::channel();
-        let (its_options, its_queue, running) = (options.clone(), Arc::clone(&queue), reading.clone());
-        spawn(READER, move || {
-            // Dropped last: after the connection is closed.
-            let _running = running;
-            let open = || {
-                let place = Place::prepare(&its_options.path)?;
-                Ok((Database::open(&its_options, place.clone(), until)?, place))
-            };
-            match open() {
-                Err(e) => drop(report.send(Err(e))),
-                Ok((db, place)) => {
-                    if report.send(Ok(place)).is_ok() {
-                        reader::run(&db, &its_queue);
-                    }
-                }
+        let at_once = options.in_place.then(|| open(&options, Instant::now())).filter(|opened| !must_wait(opened));
+        let (place, in_place) = match at_once {
+            Some(opened) => {
+                let (db, place) = opened?;
+                (place, Some(Reader { db, queue: Arc::clone(&queue), _running: running.clone() }))
             }
-        })?;
-        let place = opened.await.unwrap_or_else(|_| Err(stopped()))?;
-        readers.patience = timeout;
+            None => {
+                let opened = start_reader(options.clone(), Arc::clone(&queue), running.clone());
+                (timeout(options.to_open(), opened).await.unwrap_or_else(|_| Err(options.timed_out_opening()))?, None)
+            }
+        };
+        readers.patience = options.timeout;
 
-        let second_reader = second_reader(&options, &place, &queue, reading);
-        let (writer_ends, writing) = Threads::new(timeout);
+        let second_reader = second_reader(&options, &place, &queue, running);
+        let (writer_ends, writing) = Threads::new(options.timeout);
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = writer(&options, &place, queue, writing);
-        let (path, clock) = (place.path().to_owned(), options.clock);
-        let inner =
-            Inner { path, timeout, clock, reads, second_reader, _readers: readers, jobs, writer, _writer: writer_ends };
-        Ok(Self(Arc::new(inner)))
+        Ok(Self(Arc::new(Inner {
+            path: place.path().to_owned(),
+            timeout: options.timeout,
+            clock: options.clock,
+            in_place: InPlace::new(in_place),
+            reads,
+            second_reader,
+            _readers: readers,
+            jobs,
+            writer,
+            _writer: writer_ends,
+        })))
     }
 }
 
-const READER: &str = "wv-sqlite-read";
+impl Inner {
+    /// From now on what is asked is more than to look something up: a read too leaves the caller free for what else goes on.
+    fn call_writer(&self) -> Result<(), StoreError> {
+        self.in_place.leave()?;
+        self.writer.call()
+    }
+}
+
+/// Opens the database, and makes of it what others then find.
+fn open(options: &SqliteOptions, until: Instant) -> Result<(Database, Place), StoreError> {
+    let place = Place::prepare(&options.path)?;
+    Ok((Database::open(options, place.clone(), until)?, place))
+}
+
+/// A thread that opens the database and then reads. The others are started when they are needed: the other reader where there is a line,
+/// the writer for the first write.
+async fn start_reader(
+    options: SqliteOptions,
+    queue: Queue,
+    running: std_mpsc::Sender<()>,
+) -> Result<Place, StoreError> {
+    let until = Instant::now() + options.to_open();
+    let (report, opened) = oneshot::channel();
+    spawn(READER, move || match open(&options, until) {
+        Err(e) => drop(report.send(Err(e))),
+        Ok((db, place)) => {
+            let reader = Reader { db, queue, _running: running };
+            if report.send(Ok(place)).is_ok() {
+                reader.run();
+            }
+        }
+    })?;
+    opened.await.unwrap_or_else(|_| Err(stopped()))
+}
+
 const WRITER: &str = "wv-sqlite-write";
 
 fn second_reader(options: &SqliteOptions, place: &Place, queue: &Queue, running: std_mpsc::Sender<()>) -> Spare {
@@ -124,14 +147,11 @@ fn second_reader(options: &SqliteOptions, place: &Place, queue: &Queue, running:
     Spare::new(move |called| {
         let queue = queue.upgrade().ok_or_else(stopped)?;
         let (options, place, running) = (options.clone(), place.clone(), running.clone());
-        spawn(READER, move || {
-            let _running = running;
-            match Database::open(&options, place, Instant::now() + options.to_open()) {
-                Ok(db) => reader::run(&db, &queue),
-                Err(error) => {
-                    tracing::debug!(%error, "the other reader of the store could not be started");
-                    called.store(false, Ordering::Relaxed);
-                }
+        spawn(READER, move || match Database::open(&options, place, Instant::now() + options.to_open()) {
+            Ok(db) => Reader { db, queue, _running: running }.run(),
+            Err(error) => {
+                tracing::debug!(%error, "the other reader of the store could not be started");
+                called.store(false, Ordering::Relaxed);
             }
         })
     })
@@ -163,6 +183,7 @@ impl SqliteStore {
         &self,
         question: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Question,
     ) -> Result<T, StoreError> {
+        self.0.in_place.leave()?;
         let reads = &self.0.reads;
         if reads.capacity() < reads.max_capacity() {
             // Without it, they are read one after the other.
@@ -175,7 +196,7 @@ impl SqliteStore {
         &self,
         job: impl FnOnce(Instant, oneshot::Sender<Result<T, StoreError>>) -> Job,
     ) -> Result<T, StoreError> {
-        self.0.writer.call()?;
+        self.0.call_writer()?;
         self.ask(&self.0.jobs, job).await
     }
 
@@ -205,6 +226,9 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl TokenStore for SqliteStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+        if let Some(found) = self.0.in_place.load(key) {
+            return found;
+        }
         self.read(|answer| Question::Load(key.clone(), answer)).await
     }
 
@@ -217,7 +241,7 @@ impl TokenStore for SqliteStore {
     ) -> Result<Exchange, StoreError> {
         let inner = &*self.0;
         BACKEND.check_size(new)?;
-        inner.writer.call()?;
+        inner.call_writer()?;
         let keep_until = (inner.clock.wall() + keep).as_millis();
         let fate = Arc::new(Fate::default());
         let (answer, answered) = oneshot::channel();
@@ -308,6 +332,54 @@ mod tests {
         while let Some(read) = reads.join_next().await {
             assert_eq!(read.unwrap().unwrap(), None);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_in_place_is_read_without_a_thread_until_more_is_asked_than_to_look_something_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || SqliteOptions::new(directory.path().join("v.db")).in_place().open();
+        for found in [None, Some(record(1))] {
+            let store = open().await.unwrap();
+            for _ in 0..3 {
+                assert_eq!(store.load(&key()).await.unwrap(), found);
+            }
+            assert!(!store.0.in_place.is_left() && !store.0.second_reader.is_called());
+            store.compare_exchange(&key(), None, &record(1), YEAR).await.unwrap();
+            assert!(store.0.in_place.is_left());
+            assert_eq!(store.load(&key()).await.unwrap(), Some(record(1)));
+        }
+        let store = open().await.unwrap();
+        assert_eq!(store.list(None, None, 10).await.unwrap().keys, [key()]);
+        assert!(store.0.in_place.is_left());
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_in_place_lets_a_thread_wait_for_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("v.db");
+        let other = rusqlite::Connection::open(&path).unwrap();
+        other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+        let done = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(other);
+        };
+        // In one thread: if that waited, nobody would ever be done.
+        let (store, ()) = tokio::join!(SqliteOptions::new(&path).in_place().open(), done);
+        let store = store.unwrap();
+        assert!(store.0.in_place.is_left());
+        assert_eq!(store.load(&key()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_told_in_place_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("v.db");
+        let in_place = || SqliteOptions::new(&path).in_place().open();
+        let store = in_place().await.unwrap();
+        std::fs::rename(&path, directory.path().join("aside")).unwrap();
+        assert_eq!(store.load(&key()).await.unwrap_err().kind(), StoreErrorKind::Misconfigured);
+        std::fs::write(&path, "no database").unwrap();
+        assert_eq!(in_place().await.unwrap_err().kind(), StoreErrorKind::Corrupt);
     }
 
     #[tokio::test]
