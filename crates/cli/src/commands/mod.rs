@@ -66,7 +66,10 @@ async fn perform(args: &Args, session: &Session, console: Console) -> Result<Exi
         }
         Command::Status => status::run(session, console, &mut out).await?,
         Command::Renew => patiently(session, console, renew::run(session, console, &mut out)).await?,
-        Command::Call(call) => return patiently(session, console, call::run(call, session, console, &mut out)).await,
+        Command::Call(call) => {
+            let calling = Box::pin(call::run(call, session, console, &mut out));
+            return patiently(session, console, calling).await;
+        }
         Command::Export => transfer::export(session, &mut out).await?,
         Command::Import { file } => transfer::import(file, session, console, &mut out).await?,
         Command::Forget => forget::run(session, console, &mut out).await?,
