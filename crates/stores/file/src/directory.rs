@@ -183,7 +183,7 @@ impl Directory {
 
     /// Puts a new file in the place of the one that stands, if there is one.
     fn replace(&self, content: Vec<u8>, places: &Places, fate: &Fate) -> Result<Exchange, StoreError> {
-        let staged = places.stage(&content, self.synced)?;
+        let mut staged = places.stage(&content, self.synced)?;
         // Likewise, as long as nothing was renamed.
         if !fate.begin() {
             staged.discard();
@@ -192,6 +192,9 @@ impl Directory {
         staged.put(&places.record).map_err(|e| put_failed(&places.record, e))?;
         self.save(&places.directory)
             .map_err(|e| BACKEND.unfinished("was not seen to reach the disk").with_source(e))?;
+        if let Some((at, blank)) = halves::named(&content) {
+            staged.mark(at, blank);
+        }
         Ok(Exchange::Swapped)
     }
 
@@ -267,6 +270,31 @@ mod tests {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert_eq!(directory.load(&first.key).unwrap(), Some(first.new));
         assert!(!Places::of(directory.path(), &first.key).staged.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_into_a_file_whose_name_may_not_have_reached_the_disk() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::prepare(root.path(), true, Instant::now() + Duration::from_secs(5)).unwrap();
+        let exchange = |expected, new| directory.exchange(&swap(expected, new), &Fate::default()).unwrap();
+        let path = Places::of(directory.path(), &swap(None, 1).key).record;
+        let file = || FileId::of(&path).unwrap();
+        assert_eq!(exchange(None, 1), Exchange::Swapped);
+        let (first, named) = (file(), std::fs::read(&path).unwrap());
+        assert_eq!(exchange(Some(1), 2), Exchange::Swapped);
+        assert_eq!(file(), first);
+        // As the first write leaves it if it is killed before its end.
+        let mut unnamed = named;
+        unnamed[halves::HALF] = b'\n';
+        assert!(halves::named(&unnamed).is_some());
+        std::fs::write(&path, unnamed).unwrap();
+        let _held = File::open(&path).unwrap();
+        assert_eq!(exchange(Some(1), 3), Exchange::Swapped);
+        let second = file();
+        assert_ne!(second, first);
+        assert_eq!(exchange(Some(3), 4), Exchange::Swapped);
+        assert_eq!(file(), second);
     }
 
     #[test]

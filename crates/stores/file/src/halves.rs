@@ -9,7 +9,8 @@
 //! | both whole | the later write |
 //!
 //! Only over a half that is blank is anything written: after a crash the next write makes a new file. So does one that is too long
-//! for a half: it has a file of its own, which ends with its newline, as no half does.
+//! for a half: it has a file of its own, which ends with its newline, as no half does. Nor is anything written into a file whose name
+//! may not have reached the disk: its other half is not blank until it has.
 
 use std::cmp::Ordering;
 
@@ -42,12 +43,21 @@ pub(crate) struct Found {
     pub(crate) blank: Option<usize>,
 }
 
+/// What a new file has where its other half begins, until its name has reached the disk.
+const UNNAMED: u8 = b'\n';
+
 /// The file of a record that is new, or has no blank half to go to.
 pub(crate) fn new_file(mut line: Vec<u8>) -> Vec<u8> {
     if fits(&line) {
         line.resize(2 * HALF, BLANK);
+        line[HALF] = UNNAMED;
     }
     line
+}
+
+/// What makes the other half of a new file blank, and where, once its name has reached the disk.
+pub(crate) fn named(new_file: &[u8]) -> Option<(usize, &'static [u8])> {
+    (new_file.get(HALF) == Some(&UNNAMED) && new_file.len() == 2 * HALF).then_some((HALF, &[BLANK]))
 }
 
 /// Whether a line has room in a half, with a blank after it.
@@ -253,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_new_file_holds_a_line_that_fits_with_a_blank_half_and_a_longer_one_alone() {
-        let found = read(&key(), &new_file(line(3))).unwrap();
+        let first = [half(&line(3)), half(&[])].concat();
+        let found = read(&key(), &first).unwrap();
         assert_eq!((found.record.write, found.blank), (3, Some(1)));
         let second = [half(&[]), half(&line(4))].concat();
         let found = read(&key(), &second).unwrap();
@@ -263,7 +274,12 @@ mod tests {
                 let bytes = format!("\"{}\"", "x".repeat(length)).into_bytes();
                 let stored = Stored { etag: Etag::from_bits(5), bytes };
                 let line = Draft::new(&key(), &stored, 7).unwrap().line(5);
-                let (fits, file) = (fits(&line), new_file(line));
+                let (fits, mut file) = (fits(&line), new_file(line));
+                let found = read(&key(), &file).unwrap();
+                assert_eq!((found.record.stored, found.blank), (stored.clone(), None), "{length}");
+                if let Some((at, blank)) = named(&file) {
+                    file[at..][..blank.len()].copy_from_slice(blank);
+                }
                 let found = read(&key(), &file).unwrap();
                 assert_eq!((found.record.stored, found.blank.is_some()), (stored, fits), "{length}");
                 assert!(file.len() <= file_bytes(length + 2));
@@ -314,7 +330,7 @@ mod tests {
         const WRITES: u64 = 4;
         /// The file at some moment, the last version that was acknowledged, and the last that was begun.
         type Moment = (Vec<u8>, u64, u64);
-        let mut moments: Vec<Moment> = vec![(new_file(line(1)), 1, 1)];
+        let mut moments: Vec<Moment> = vec![([half(&line(1)), half(&[])].concat(), 1, 1)];
         for write in 2..=WRITES {
             let (blank, next) = ((write as usize - 1) % 2, half(&line(write)));
             for (half, content) in [(blank, next), (1 - blank, half(&[]))] {

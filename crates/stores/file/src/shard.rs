@@ -168,8 +168,14 @@ impl<'a> Staged<'a> {
     }
 
     /// Puts it in the place of another file, if there is one.
-    pub(crate) fn put(self, place: &Path) -> io::Result<()> {
+    pub(crate) fn put(&self, place: &Path) -> io::Result<()> {
         fs::rename(self.path, place).inspect_err(|_| self.discard())
+    }
+
+    /// Writes a little more into it, without waiting for the disk, and where that fails, not.
+    pub(crate) fn mark(&mut self, at: usize, content: &[u8]) {
+        let sought = self.file.seek(SeekFrom::Start(at as u64));
+        let _ = sought.and_then(|_| self.file.write_all(content));
     }
 
     /// Gives its room back, unless that was taken up before.
