@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use wix_visitor_core::{Etag, Exchange, StoreError, StoreKey, Stored};
+use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Stored};
 use wix_visitor_local::{Fate, FileId, create_directory, may_write, open_to_read, sync_directory};
 
 use crate::error::{BACKEND, not_in_time};
-use crate::halves;
+use crate::halves::{self, Found};
 use crate::lock::Lock;
 use crate::marker;
-use crate::record::Draft;
-use crate::shard::{HalfWay, Places, SHARDS, Staged, Standing, number};
+use crate::record::{Draft, Record};
+use crate::shard::{Places, SHARDS, Staged, Standing, number};
 
 pub(crate) struct Directory {
     path: PathBuf,
@@ -89,10 +89,11 @@ impl Directory {
     }
 
     /// The record of a key.
-    pub(crate) fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+    pub(crate) fn load(&self, key: &StoreKey, until: Instant) -> Result<Option<Stored>, StoreError> {
         self.check()?;
         let places = Places::of(&self.path, key);
-        if self.has(key, &places)? { read(key, &places) } else { Ok(None) }
+        let found = if self.has(key, &places)? { read(key, &places, until)? } else { None };
+        Ok(found.map(|record| record.stored))
     }
 
     /// Whether a key's sub-directory is there: ours alone, and still there if it ever was.
@@ -144,6 +145,12 @@ impl Directory {
         let standing = places.open()?;
         let found = match standing.as_ref().map(|standing| halves::read(key, &standing.content)).transpose() {
             Ok(found) if found.as_ref().map(|found| found.record.stored.etag) != *expected => {
+                // This very write, tried again, of which it is not known whether it reached the disk, is taken for done then.
+                let own = |found: &&Found| found.record.stored == *new && found.blank.is_none();
+                if let Some(own) = found.as_ref().filter(own) {
+                    drop(standing);
+                    self.replace(halves::new_file(draft.line(own.record.write.wrapping_add(1))), &places, fate)?;
+                }
                 return Ok(Exchange::Conflict(found.map(|found| found.record.stored)));
             }
             // Who names what is damaged means to write over it.
@@ -151,20 +158,19 @@ impl Directory {
             found => found.ok().flatten(),
         };
         let line = draft.line(found.as_ref().map_or(0, |found| found.record.write).wrapping_add(1));
-        match standing.zip(found.and_then(|found| found.blank)) {
-            Some((standing, blank)) if standing.has_one_name && halves::fits(&line) => {
-                self.write_into(standing, blank, &line, &places, fate)
-            }
-            _ => self.replace(halves::new_file(line), &places, fate),
+        let half = standing.zip(found.and_then(|found| found.blank));
+        match half.filter(|(standing, _)| standing.has_one_name && halves::fits(&line)) {
+            Some((standing, blank)) => self.write_into(&standing, blank, line, &places, fate),
+            None => self.replace(halves::new_file(line), &places, fate),
         }
     }
 
-    /// Writes a record into the file that stands.
+    /// Writes a record into the file that stands; into a new one, if that cannot be done.
     fn write_into(
         &self,
-        mut standing: Standing,
+        standing: &Standing,
         blank: usize,
-        line: &[u8],
+        line: Vec<u8>,
         places: &Places,
         fate: &Fate,
     ) -> Result<Exchange, StoreError> {
@@ -172,13 +178,21 @@ impl Directory {
         if !fate.begin() {
             return Err(not_in_time());
         }
-        let fail = |e| BACKEND.from_io("write", &places.record, e);
-        standing.put(blank, line, self.synced).map_err(|half_way| match half_way {
-            HalfWay::NotBegun(e) => fail(e),
-            HalfWay::Begun(e) => BACKEND.unfinished("failed half way").with_source(fail(e)),
-        })?;
-        places.give_up_room();
-        Ok(Exchange::Swapped)
+        let error = match standing.put(blank, &line, self.synced) {
+            Ok(()) if standing.is_at(&places.record) => {
+                places.give_up_room();
+                return Ok(Exchange::Swapped);
+            }
+            Ok(()) => None,
+            Err(e) => Some(e),
+        };
+        // There is no room for what is shared with a copy, say, but some was taken up for this write; or the disk did not take it.
+        // What the system has in memory then is not what is on the disk, nor is it ever written there: a second wait says nothing.
+        self.replace(halves::new_file(line), places, fate).map_err(|failed| {
+            let taken_back = standing.take_back(blank).is_ok();
+            let certain = error.is_some_and(|e| nothing_was_done(&e)) && taken_back;
+            if certain { failed } else { BACKEND.unfinished("failed half way").with_source(failed) }
+        })
     }
 
     /// Puts a new file in the place of the one that stands, if there is one.
@@ -221,17 +235,32 @@ impl Directory {
     }
 }
 
-/// The record in a sub-directory that is there.
-fn read(key: &StoreKey, places: &Places) -> Result<Option<Stored>, StoreError> {
-    places.read(key)?.map(|file| halves::read(key, &file).map(|found| found.record.stored)).transpose()
+/// The record in a sub-directory that is there. It takes no lock, unless the record seems damaged: a write may have gone by.
+pub(crate) fn read(key: &StoreKey, places: &Places, until: Instant) -> Result<Option<Record>, StoreError> {
+    match look(key, places) {
+        Err(e) if e.kind() == StoreErrorKind::Corrupt => {
+            let _lock = Lock::take(&places.directory, until)?;
+            look(key, places)
+        }
+        found => found,
+    }
+}
+
+/// The same, for the holder of the lock.
+pub(crate) fn look(key: &StoreKey, places: &Places) -> Result<Option<Record>, StoreError> {
+    places.read()?.map(|file| halves::read(key, &file).map(|found| found.record)).transpose()
+}
+
+fn put_failed(path: &Path, e: io::Error) -> StoreError {
+    let certain = nothing_was_done(&e);
+    let failed = BACKEND.from_io("replace", path, e);
+    if certain { failed } else { BACKEND.unfinished("failed half way").with_source(failed) }
 }
 
 /// Some answers say for certain that nothing was done; of others, a network file system may have done it and lost the answer.
-fn put_failed(path: &Path, e: io::Error) -> StoreError {
+fn nothing_was_done(e: &io::Error) -> bool {
     use io::ErrorKind::{IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    let certain = [IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&e.kind());
-    let failed = BACKEND.from_io("replace", path, e);
-    if certain { failed } else { BACKEND.unfinished("failed half way").with_source(failed) }
+    [IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&e.kind())
 }
 
 impl fmt::Debug for Directory {
@@ -243,8 +272,6 @@ impl fmt::Debug for Directory {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use wix_visitor_core::StoreErrorKind;
 
     use super::*;
 
@@ -268,7 +295,7 @@ mod tests {
         assert!(fate.abandon());
         let error = directory.exchange(&second, &fate).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-        assert_eq!(directory.load(&first.key).unwrap(), Some(first.new));
+        assert_eq!(directory.load(&first.key, first.until).unwrap(), Some(first.new));
         assert!(!Places::of(directory.path(), &first.key).staged.exists());
     }
 
@@ -295,6 +322,47 @@ mod tests {
         assert_ne!(second, first);
         assert_eq!(exchange(Some(3), 4), Exchange::Swapped);
         assert_eq!(file(), second);
+        // The same once more shows itself, and is as safe then as if it had been the first.
+        let own = || Exchange::Conflict(Some(swap(None, 4).new));
+        assert_eq!((exchange(Some(3), 4), file()), (own(), second));
+        let mut unnamed = std::fs::read(&path).unwrap();
+        unnamed[0] = b'x';
+        unnamed.rotate_left(halves::HALF);
+        std::fs::write(&path, unnamed).unwrap();
+        assert_eq!(exchange(Some(3), 4), own());
+        assert_ne!(file(), second);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_written_into_is_replaced_and_where_that_fails_too_it_is_unknown() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::prepare(root.path(), true, Instant::now() + Duration::from_secs(5)).unwrap();
+        let first = swap(None, 1);
+        directory.exchange(&first, &Fate::default()).unwrap();
+        let places = Places::of(directory.path(), &first.key);
+        let id = || FileId::of(&places.record).unwrap();
+        let write = |standing: &Standing, etag| {
+            let new = Stored { etag: Etag::from_bits(etag), bytes: vec![7; 100] };
+            let line = Draft::new(&first.key, &new, 0).unwrap().line(2);
+            directory.write_into(standing, 1, line, &places, &Fate::default())
+        };
+        let etag = || directory.load(&first.key, first.until).unwrap().map(|stored| stored.etag.to_bits());
+        // Opened to be read alone, it takes nothing, like a disk that fails.
+        let open = || Standing::open(&places.record, open_to_read).unwrap().unwrap();
+        let (before, standing) = (id(), open());
+        assert_eq!(write(&standing, 2).unwrap(), Exchange::Swapped);
+        assert_eq!((id() == before, etag()), (false, Some(2)));
+        // One that another has taken the place of takes it in vain.
+        let standing = Standing::open(&places.record, wix_visitor_local::open_to_change).unwrap().unwrap();
+        let restored = places.record.with_extension("restored");
+        std::fs::copy(&places.record, &restored).unwrap();
+        std::fs::rename(restored, &places.record).unwrap();
+        assert_eq!(write(&standing, 3).unwrap(), Exchange::Swapped);
+        assert_eq!(etag(), Some(3));
+        std::fs::create_dir(&places.staged).unwrap();
+        assert_eq!(write(&open(), 4).unwrap_err().kind(), StoreErrorKind::Unknown);
+        assert_eq!(etag(), Some(3));
     }
 
     #[test]

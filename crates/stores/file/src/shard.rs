@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use wix_visitor_core::{StoreError, StoreKey};
-use wix_visitor_local::{fill, has_one_name, open_to_change, open_to_read, open_to_write};
+use wix_visitor_local::{FileId, fill, has_one_name, open_to_change, open_to_read, open_to_write};
 
 use crate::error::BACKEND;
 use crate::halves::{self, HALF};
@@ -46,14 +46,19 @@ impl Places {
         StoreKey::parse(&key.replace('_', "/")).ok()
     }
 
-    /// What is in the file, as nobody is just writing it; `None` if there is no file.
-    pub(crate) fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>, StoreError> {
-        halves::steady(key, || Ok(Standing::open(&self.record, open_to_read)?.map(|standing| standing.content)))
+    /// What is in the file, as far as nobody is just writing it; `None` if there is no file.
+    pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(Standing::open(&self.record, open_to_read)?.map(|standing| standing.content))
     }
 
-    /// The file, to be written by the holder of the lock; `None` if there is none.
+    /// The file, to be written by the holder of the lock, if it can be written; `None` if there is none.
     pub(crate) fn open(&self) -> Result<Option<Standing>, StoreError> {
-        Standing::open(&self.record, open_to_change)
+        Standing::open(&self.record, |path| {
+            open_to_change(path).or_else(|e| {
+                // It can still be replaced.
+                if e.kind() == io::ErrorKind::PermissionDenied { open_to_read(path) } else { Err(e) }
+            })
+        })
     }
 
     /// Takes up room on the disk for the next write, unless it is taken up already.
@@ -81,10 +86,11 @@ pub(crate) struct Standing {
     pub(crate) content: Vec<u8>,
     /// Nothing is written into a file that has another name too: that may be somebody's copy.
     pub(crate) has_one_name: bool,
+    id: FileId,
 }
 
 impl Standing {
-    fn open(
+    pub(crate) fn open(
         path: &Path,
         open: impl FnOnce(&Path) -> io::Result<(fs::File, Metadata)>,
     ) -> Result<Option<Self>, StoreError> {
@@ -98,34 +104,35 @@ impl Standing {
         let room = usize::try_from(found.len()).unwrap_or(usize::MAX).min(halves::MAX_BYTES) + 1;
         let mut content = Vec::with_capacity(room);
         (&file).take(halves::MAX_BYTES as u64 + 1).read_to_end(&mut content).map_err(fail)?;
-        Ok(Some(Self { file, content, has_one_name: has_one_name(&found) }))
+        Ok(Some(Self { file, content, has_one_name: has_one_name(&found), id: FileId::from(&found) }))
     }
 
-    /// Writes a line into the half that is blank, waits for the disk, and makes the other one blank. Tells how much was written
-    /// where that is not all: nothing, or perhaps all of it.
-    pub(crate) fn put(&mut self, blank: usize, line: &[u8], synced: bool) -> Result<(), HalfWay> {
-        let line = halves::half(line);
-        let written = self.write(blank, &line).map_err(HalfWay::NotBegun)?;
-        self.file.write_all(&line[written..]).map_err(HalfWay::Begun)?;
+    /// Whether it is still what has this name.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        FileId::of(path).is_ok_and(|found| found == self.id)
+    }
+
+    /// Writes a line into the half that is blank, waits for the disk, and makes the other one blank.
+    pub(crate) fn put(&self, blank: usize, line: &[u8], synced: bool) -> io::Result<()> {
+        self.write(blank, line)?;
         if synced {
-            self.file.sync_data().map_err(HalfWay::Begun)?;
+            self.file.sync_data()?;
         }
         // Where that fails, the line counts as the later one, and the next write makes a new file.
-        let _ = self.write(1 - blank, &halves::half(&[]));
+        let _ = self.write(1 - blank, &[]);
         Ok(())
     }
 
-    fn write(&mut self, half: usize, content: &[u8]) -> io::Result<usize> {
-        self.file.seek(SeekFrom::Start((half * HALF) as u64))?;
-        self.file.write(content)
+    /// Makes a half blank again, after a write that failed.
+    pub(crate) fn take_back(&self, half: usize) -> io::Result<()> {
+        self.write(half, &[])
     }
-}
 
-/// What became of a write that failed.
-#[derive(Debug)]
-pub(crate) enum HalfWay {
-    NotBegun(io::Error),
-    Begun(io::Error),
+    fn write(&self, half: usize, line: &[u8]) -> io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start((half * HALF) as u64))?;
+        file.write_all(&halves::half(line))
+    }
 }
 
 /// What is to become a record.
@@ -252,9 +259,8 @@ mod tests {
         for path in [&places.record, &places.staged] {
             std::os::unix::fs::symlink(&other, path).unwrap();
         }
-        let key = StoreKey::parse("site/1").unwrap();
         for error in [
-            places.read(&key).unwrap_err(),
+            places.read().unwrap_err(),
             places.open().unwrap_err(),
             places.stage(b"x", true).unwrap_err(),
             places.reserve(9).unwrap_err(),

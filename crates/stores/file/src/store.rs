@@ -129,8 +129,8 @@ impl FileStore {
 impl TokenStore for FileStore {
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         check_runtime()?;
-        let key = key.clone();
-        self.within_the_timeout(self.work(&self.0.readers, None, move |inner| inner.directory.load(&key))).await
+        let (key, until) = (key.clone(), Instant::now() + self.0.timeout);
+        self.within_the_timeout(self.work(&self.0.readers, None, move |inner| inner.directory.load(&key, until))).await
     }
 
     async fn compare_exchange(

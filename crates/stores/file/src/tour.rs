@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use wix_visitor_core::{ClientId, Cursor, Page, Purged, StoreError, StoreErrorKind, StoreKey};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, look, read};
 use crate::error::BACKEND;
-use crate::halves;
 use crate::lock::Lock;
+use crate::record::Record;
 use crate::shard::{Places, SHARDS, number};
 
 impl Directory {
@@ -81,8 +81,9 @@ impl Directory {
         for key in keys {
             let places = Places::of(self.path(), &key);
             purged.looked_at += 1;
-            match keep_until(&key, &places) {
-                Ok(Some(keep_until)) if keep_until < moment => {}
+            let is_over = |record: &Record| record.keep_until < moment;
+            match if lock.is_some() { look(&key, &places) } else { read(&key, &places, until) } {
+                Ok(Some(record)) if is_over(&record) => {}
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::warn!(visitor = %key.visitor_id(), %error, "a record was left as it is");
@@ -94,7 +95,7 @@ impl Directory {
                 lock = Some(Lock::take(shard, until)?);
             }
             // Now that nobody else writes: it may have been renewed meanwhile.
-            if keep_until(&key, &places).is_ok_and(|at| at.is_some_and(|at| at < moment)) {
+            if look(&key, &places).is_ok_and(|record| record.as_ref().is_some_and(is_over)) {
                 for path in [&places.record, &places.staged] {
                     match fs::remove_file(path) {
                         Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -108,10 +109,6 @@ impl Directory {
         }
         if lock.is_some() { self.save(shard) } else { Ok(()) }
     }
-}
-
-fn keep_until(key: &StoreKey, places: &Places) -> Result<Option<i64>, StoreError> {
-    places.read(key)?.map(|file| halves::read(key, &file).map(|found| found.record.keep_until)).transpose()
 }
 
 /// The keys whose records are in a sub-directory, and how many records there are under no key, or under one that has its place elsewhere.
