@@ -43,7 +43,7 @@ fn run(args: &Args) -> Exit {
 }
 
 fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
-    let runtime = builder(args, console)
+    let runtime = builder(args)
         .enable_all()
         .build()
         .map_err(|error| Failure::other("the runtime cannot be started").because(&error))?;
@@ -57,17 +57,9 @@ fn start(args: &Args, console: Console) -> Result<Exit, Failure> {
 /// sandbox nor a grant. A log is written by the worker itself, so there it has a second one. To print a token, as scripts do again and
 /// again, is not worth a worker's start: a token goes to a thread of its own where nobody takes it at once, and the store is read in this
 /// one, which is watched over.
-fn builder(args: &Args, console: Console) -> Builder {
+fn builder(args: &Args) -> Builder {
     match args.command {
-        Command::Token { .. } if !log::is_on() => {
-            let mut builder = Builder::new_current_thread();
-            watch::over(&mut builder, move || {
-                let failure = Failure::new(Exit::Store, "store", "the disk of the store does not answer");
-                console.failure(&failure.advise("nothing was minted; run the same command again once the store works"));
-                std::process::exit(i32::from(Exit::Store.code()));
-            });
-            builder
-        }
+        Command::Token { .. } if !log::is_on() => Builder::new_current_thread(),
         _ => {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(if log::is_on() { 2 } else { 1 });

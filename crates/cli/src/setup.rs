@@ -42,7 +42,7 @@ impl Session {
             target.http = target.http.lazy();
         }
         WixEndpoint::builder().options(target.http.clone()).build()?;
-        let opened = used.open().await?;
+        let opened = used.open_in_place(console).await?;
         for warning in opened.warnings() {
             console.warning("store", &warning);
         }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -14,7 +16,9 @@ use wix_visitor::{
 
 use crate::args::{PlainRecordsArg, SiteArgs};
 use crate::data_dir::data_dir;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::output::Console;
+use crate::watch;
 
 /// Holds the store's URL.
 const STORE: &str = "WIX_VISITOR_STORE";
@@ -118,10 +122,31 @@ impl StoreChoice {
     }
 
     pub(crate) async fn open(&self) -> Result<Arc<dyn TokenStore>, Failure> {
-        let read = self.read.clone();
-        // A command with one thread does everything in it, and is watched over.
-        let one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
-        let store = if one_thread { read.in_place() } else { read }.open().await?;
+        self.open_as(self.read.clone()).await
+    }
+
+    /// The same for a command that may have one thread for everything: it reads the store there, and is watched over meanwhile.
+    pub(crate) async fn open_in_place(&self, console: Console) -> Result<Arc<dyn TokenStore>, Failure> {
+        if Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+            return self.open().await;
+        }
+        let watch = watch::over(move || {
+            let failure = Failure::new(Exit::Store, "store", "the disk of the store does not answer");
+            let failure = failure.advise("nothing was minted; run the same command again once the store works");
+            let (said, heard) = mpsc::channel();
+            thread::spawn(move || {
+                console.failure(&failure);
+                said.send(())
+            });
+            // Nor is it waited for one that takes no error.
+            let _ = heard.recv_timeout(Duration::from_secs(1));
+            std::process::exit(i32::from(Exit::Store.code()));
+        });
+        self.open_as(self.read.clone().in_place(watch)).await
+    }
+
+    async fn open_as(&self, read: StoreUrl) -> Result<Arc<dyn TokenStore>, Failure> {
+        let store = read.open().await?;
         Ok(match self.sealing.clone() {
             Some(Sealing { ring, plain }) => Arc::new(SealedStore::new(store, ring).plain_records(plain)),
             None => store,

@@ -142,15 +142,18 @@ impl StoreUrl {
         }
     }
 
-    /// The same store for a program that does one thing at a time, and watches over that itself: it may be opened and read in the thread
-    /// of whoever asks.
+    /// The same store for a program that does one thing at a time: it may be opened and read in the thread of whoever asks, which calls
+    /// `watch` before and after, so that the program can watch over a disk that hangs.
     #[doc(hidden)]
     #[must_use]
-    pub fn in_place(self) -> Self {
+    pub fn in_place(self, watch: Arc<dyn Fn() + Send + Sync>) -> Self {
         match self.0 {
             #[cfg(feature = "sqlite")]
-            Kind::Sqlite(options) => Self(Kind::Sqlite(options.in_place())),
-            other => Self(other),
+            Kind::Sqlite(options) => Self(Kind::Sqlite(options.in_place(watch))),
+            other => {
+                drop(watch);
+                Self(other)
+            }
         }
     }
 

@@ -38,7 +38,7 @@ impl Sqlite {
         let options = SqliteOptions::new(self.directory.path().join(directory).join("visitors.db"))
             .timeout(self.deadline())
             .clock(Arc::new(self.clock.clone()));
-        let options = if self.in_place { options.in_place() } else { options };
+        let options = if self.in_place { options.in_place(Arc::new(|| ())) } else { options };
         Ok(self.handed.wrap(options.open().await?))
     }
 

@@ -39,9 +39,28 @@ pub struct SqliteOptions {
     pub(crate) synchronous: Synchronous,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) max_pages: Option<u32>,
-    pub(crate) in_place: bool,
+    pub(crate) in_place: Option<Watch>,
     #[cfg(test)]
     pub(crate) before_commit: Option<BeforeCommit>,
+}
+
+/// Called before and after what the disk may hold up.
+#[derive(Clone)]
+pub(crate) struct Watch(Arc<dyn Fn() + Send + Sync>);
+
+impl Watch {
+    pub(crate) fn over<T>(&self, work: impl FnOnce() -> T) -> T {
+        (self.0)();
+        let done = work();
+        (self.0)();
+        done
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +86,7 @@ impl SqliteOptions {
             synchronous: Synchronous::default(),
             clock: Arc::new(SystemClock::default()),
             max_pages: None,
-            in_place: false,
+            in_place: None,
             #[cfg(test)]
             before_commit: None,
         }
@@ -130,13 +149,13 @@ impl SqliteOptions {
         self
     }
 
-    /// Opens the database and looks up records in the thread of whoever asks, until others have to be waited for or something is
-    /// written: for a program that does one thing at a time, to which a thread's start would be most of it. Nothing but that program
-    /// then watches over a disk that hangs.
+    /// Opens the database, looks up records and closes it in the thread of whoever asks, until others have to be waited for or something
+    /// is written: for a program that does one thing at a time, to which a thread's start would be most of it. `watch` is called before
+    /// and after each of these, since nobody else watches over a disk that hangs.
     #[doc(hidden)]
     #[must_use]
-    pub fn in_place(mut self) -> Self {
-        self.in_place = true;
+    pub fn in_place(mut self, watch: Arc<dyn Fn() + Send + Sync>) -> Self {
+        self.in_place = Some(Watch(watch));
         self
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use wix_visitor_core::{Page, StoreError, StoreErrorKind, StoreKey, Stored};
 
+use crate::config::Watch;
 use crate::database::Database;
 use crate::row;
 use crate::threads::spawn;
@@ -64,30 +65,40 @@ impl Reader {
 }
 
 /// The first reader, where the store is read in place: it works in the thread of whoever asks, until somebody has to be waited for.
-pub(crate) struct InPlace(Mutex<Option<Reader>>);
+#[derive(Default)]
+pub(crate) struct InPlace(Mutex<Option<(Reader, Watch)>>);
 
 impl InPlace {
-    pub(crate) fn new(reader: Option<Reader>) -> Self {
-        Self(Mutex::new(reader))
+    pub(crate) fn new(reader: Reader, watch: Watch) -> Self {
+        Self(Mutex::new(Some((reader, watch))))
     }
 
     /// What is found at once. Nothing is, where others have to be waited for: that is left to a thread.
     pub(crate) fn load(&self, key: &StoreKey) -> Option<Result<Option<Stored>, StoreError>> {
         let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let db = &reader.as_ref()?.db;
-        let found = db.until(Instant::now()).and_then(|_| db.select(key).map_err(|e| db.fail(e))?);
-        Some(found).filter(|found| !must_wait(found))
+        let (Reader { db, .. }, watch) = reader.as_ref()?;
+        let load = || db.until(Instant::now()).and_then(|_| db.select(key).map_err(|e| db.fail(e))?);
+        Some(watch.over(load)).filter(|found| !must_wait(found))
     }
 
     /// Gives the reader a thread, unless it has one.
     pub(crate) fn leave(&self) -> Result<(), StoreError> {
         let reader = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        reader.map_or(Ok(()), |reader| spawn(READER, || reader.run()))
+        reader.map_or(Ok(()), |(reader, _)| spawn(READER, || reader.run()))
     }
 
     #[cfg(test)]
     pub(crate) fn is_left(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        let reader = self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((reader, watch)) = reader {
+            watch.over(|| drop(reader));
+        }
     }
 }
 

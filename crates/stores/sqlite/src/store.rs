@@ -72,15 +72,17 @@ impl SqliteStore {
         let (mut readers, running) = Threads::new(Duration::ZERO);
         let (reads, queue) = mpsc::channel(QUEUE);
         let queue: Queue = Arc::new(Mutex::new(queue));
-        let at_once = options.in_place.then(|| open(&options, Instant::now())).filter(|opened| !must_wait(opened));
-        let (place, in_place) = match at_once {
-            Some(opened) => {
+        let in_place = options.in_place.clone().map(|watch| (watch.over(|| open(&options, Instant::now())), watch));
+        let (place, in_place) = match in_place.filter(|(opened, _)| !must_wait(opened)) {
+            Some((opened, watch)) => {
                 let (db, place) = opened?;
-                (place, Some(Reader { db, queue: Arc::clone(&queue), _running: running.clone() }))
+                let reader = Reader { db, queue: Arc::clone(&queue), _running: running.clone() };
+                (place, InPlace::new(reader, watch))
             }
             None => {
                 let opened = start_reader(options.clone(), Arc::clone(&queue), running.clone());
-                (timeout(options.to_open(), opened).await.unwrap_or_else(|_| Err(options.timed_out_opening()))?, None)
+                let opened = timeout(options.to_open(), opened).await;
+                (opened.unwrap_or_else(|_| Err(options.timed_out_opening()))?, InPlace::default())
             }
         };
         readers.patience = options.timeout;
@@ -93,7 +95,7 @@ impl SqliteStore {
             path: place.path().to_owned(),
             timeout: options.timeout,
             clock: options.clock,
-            in_place: InPlace::new(in_place),
+            in_place,
             reads,
             second_reader,
             _readers: readers,
@@ -337,7 +339,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_read_in_place_is_read_without_a_thread_until_more_is_asked_than_to_look_something_up() {
         let directory = tempfile::tempdir().unwrap();
-        let open = || SqliteOptions::new(directory.path().join("v.db")).in_place().open();
+        let open = || SqliteOptions::new(directory.path().join("v.db")).in_place(Arc::new(|| ())).open();
         for found in [None, Some(record(1))] {
             let store = open().await.unwrap();
             for _ in 0..3 {
@@ -364,7 +366,7 @@ mod tests {
             drop(other);
         };
         // In one thread: if that waited, nobody would ever be done.
-        let (store, ()) = tokio::join!(SqliteOptions::new(&path).in_place().open(), done);
+        let (store, ()) = tokio::join!(SqliteOptions::new(&path).in_place(Arc::new(|| ())).open(), done);
         let store = store.unwrap();
         assert!(store.0.in_place.is_left());
         assert_eq!(store.load(&key()).await.unwrap(), None);
@@ -374,7 +376,7 @@ mod tests {
     async fn what_is_wrong_is_told_in_place_too() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("v.db");
-        let in_place = || SqliteOptions::new(&path).in_place().open();
+        let in_place = || SqliteOptions::new(&path).in_place(Arc::new(|| ())).open();
         let store = in_place().await.unwrap();
         std::fs::rename(&path, directory.path().join("aside")).unwrap();
         assert_eq!(store.load(&key()).await.unwrap_err().kind(), StoreErrorKind::Misconfigured);
