@@ -134,7 +134,8 @@ impl StoreChoice {
             let failure = Failure::new(Exit::Store, "store", "the disk of the store does not answer");
             let failure = failure.advise("nothing was minted; run the same command again once the store works");
             let (said, heard) = mpsc::channel();
-            thread::spawn(move || {
+            // Where there is no room for a thread, it ends without a word.
+            let _ = thread::Builder::new().spawn(move || {
                 console.failure(&failure);
                 said.send(())
             });

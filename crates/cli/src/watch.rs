@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often it is looked, and how often in a row the same look at the store may be found under way.
+/// How often it is looked, and how often in a row the same look at the store may be found under way: for as long as the longest timeout
+/// gives a store to open.
 const PAUSE: Duration = Duration::from_millis(500);
-const LOOKS: u32 = 9;
+const LOOKS: u32 = 12;
 
 /// Set once a look is given up.
 const GIVEN_UP: u64 = 1 << 63;

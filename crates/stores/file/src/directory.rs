@@ -11,7 +11,7 @@ use wix_visitor_core::{Etag, Exchange, StoreError, StoreErrorKind, StoreKey, Sto
 use wix_visitor_local::{Fate, FileId, create_directory, may_write, open_to_read, sync_directory};
 
 use crate::error::{BACKEND, not_in_time};
-use crate::halves::{self, Found};
+use crate::halves::{self, Found, Other, Place};
 use crate::lock::Lock;
 use crate::marker;
 use crate::record::{Draft, Record};
@@ -34,6 +34,9 @@ struct Known {
     /// Its name is on the disk.
     saved: AtomicBool,
 }
+
+/// The file of a record, for the holder of the lock, and what is in it.
+type Stood = (Standing, Result<Found, StoreError>);
 
 /// A swap that is asked for.
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl Directory {
     pub(crate) fn load(&self, key: &StoreKey, until: Instant) -> Result<Option<Stored>, StoreError> {
         self.check()?;
         let places = Places::of(&self.path, key);
-        let found = if self.has(key, &places)? { read(key, &places, until)? } else { None };
+        let found = if self.has(key, &places)? { self.read(key, &places, until)? } else { None };
         Ok(found.map(|record| record.stored))
     }
 
@@ -142,27 +145,82 @@ impl Directory {
         let draft = Draft::new(key, new, *keep_until)?;
         let places = Places::of(&self.path, key);
         let _lock = self.enter(key, &places, *until)?;
-        let standing = places.open()?;
-        let found = match standing.as_ref().map(|standing| halves::read(key, &standing.content)).transpose() {
-            Ok(found) if found.as_ref().map(|found| found.record.stored.etag) != *expected => {
-                // This very write, tried again, of which it is not known whether it reached the disk, is taken for done then.
-                let own = |found: &&Found| found.record.stored == *new && found.blank.is_none();
-                if let Some(own) = found.as_ref().filter(own) {
-                    drop(standing);
-                    self.replace(halves::new_file(draft.line(own.record.write.wrapping_add(1))), &places, fate)?;
-                }
-                return Ok(Exchange::Conflict(found.map(|found| found.record.stored)));
-            }
+        let (standing, found) = match self.stand(key, &places)? {
+            Some((standing, Ok(found))) if Some(found.record.stored.etag) == *expected => (Some(standing), Some(found)),
             // Who names what is damaged means to write over it.
-            Err(e) if expected.is_none() || e.standing() != *expected => return Err(e),
-            found => found.ok().flatten(),
+            Some((_, Err(e))) if expected.is_some() && e.standing() == *expected => (None, None),
+            Some((_, found)) => {
+                let stored = found?.record.stored;
+                if stored == *new {
+                    // This very write, tried again: it is taken for done, so its name is to have reached the disk as well.
+                    self.save(&places.directory)?;
+                }
+                return Ok(Exchange::Conflict(Some(stored)));
+            }
+            None if expected.is_some() => return Ok(Exchange::Conflict(None)),
+            None => (None, None),
         };
         let line = draft.line(found.as_ref().map_or(0, |found| found.record.write).wrapping_add(1));
-        let half = standing.zip(found.and_then(|found| found.blank));
-        match half.filter(|(standing, _)| standing.has_one_name && halves::fits(&line)) {
-            Some((standing, blank)) => self.write_into(&standing, blank, line, &places, fate),
-            None => self.replace(halves::new_file(line), &places, fate),
+        match standing.zip(found).map(|(standing, found)| (standing, found.place)) {
+            Some((standing, Place::Half(half, Other::Blank))) if standing.may_change && halves::fits(&line) => {
+                self.write_into(&standing, 1 - half, line, &places, fate)
+            }
+            standing => {
+                drop(standing);
+                self.replace(halves::new_file(line), &places, fate)
+            }
         }
+    }
+
+    /// For the holder of the lock: the record's file, and what is in it. What an earlier write left undone is done.
+    fn stand(&self, key: &StoreKey, places: &Places) -> Result<Option<Stood>, StoreError> {
+        let Some(standing) = places.open()? else { return Ok(None) };
+        let mut found = halves::read(key, &standing.content);
+        if let Ok(Found { place: Place::Half(half, other), .. }) = &mut found {
+            let half = *half;
+            match other {
+                Other::Blank => {}
+                Other::Torn => {
+                    self.save(&places.directory)?;
+                    if standing.may_change && standing.write(1 - half, &[]).is_ok() {
+                        *other = Other::Blank;
+                    }
+                }
+                // Written once more: where the system failed to write it, a second wait alone would say nothing.
+                Other::Earlier => {
+                    let line = &standing.content[half * halves::HALF..][..halves::HALF];
+                    if standing.may_change
+                        && standing.write(half, line).and_then(|()| standing.settle(half, self.synced)).is_ok()
+                    {
+                        *other = Other::Blank;
+                    } else {
+                        let line = line.trim_ascii_end();
+                        let content = halves::new_file([line, b"\n"].concat());
+                        drop(standing);
+                        self.replace(content, places, &Fate::default())?;
+                        return self.stand(key, places);
+                    }
+                }
+            }
+        }
+        Ok(Some((standing, found)))
+    }
+
+    /// The record in a sub-directory that is there. It takes no lock, unless a write passes, was left undone, or the record seems damaged.
+    pub(crate) fn read(&self, key: &StoreKey, places: &Places, until: Instant) -> Result<Option<Record>, StoreError> {
+        match places.read()?.map(|file| halves::read(key, &file)) {
+            None => return Ok(None),
+            Some(Ok(found)) if found.place.is_settled() => return Ok(Some(found.record)),
+            Some(Err(e)) if e.kind() != StoreErrorKind::Corrupt => return Err(e),
+            Some(_) => {}
+        }
+        let _lock = Lock::take(&places.directory, until)?;
+        self.look(key, places)
+    }
+
+    /// The same for the holder of the lock.
+    pub(crate) fn look(&self, key: &StoreKey, places: &Places) -> Result<Option<Record>, StoreError> {
+        self.stand(key, places)?.map(|(_, found)| found.map(|found| found.record)).transpose()
     }
 
     /// Writes a record into the file that stands; into a new one, if that cannot be done.
@@ -178,21 +236,21 @@ impl Directory {
         if !fate.begin() {
             return Err(not_in_time());
         }
-        let error = match standing.put(blank, &line, self.synced) {
+        let written = standing.write(blank, &line);
+        let is_written = written.is_ok();
+        match written.and_then(|()| standing.settle(blank, self.synced)) {
             Ok(()) if standing.is_at(&places.record) => {
                 places.give_up_room();
-                return Ok(Exchange::Swapped);
+                Ok(Exchange::Swapped)
             }
-            Ok(()) => None,
-            Err(e) => Some(e),
-        };
-        // There is no room for what is shared with a copy, say, but some was taken up for this write; or the disk did not take it.
-        // What the system has in memory then is not what is on the disk, nor is it ever written there: a second wait says nothing.
-        self.replace(halves::new_file(line), places, fate).map_err(|failed| {
-            let taken_back = standing.take_back(blank).is_ok();
-            let certain = error.is_some_and(|e| nothing_was_done(&e)) && taken_back;
-            if certain { failed } else { BACKEND.unfinished("failed half way").with_source(failed) }
-        })
+            Ok(()) => Err(BACKEND.unfinished("went into a file that was put aside meanwhile")),
+            // There is no room for what is shared with a copy, say, but some was taken up for this write; or the disk does not take it.
+            Err(e) => self.replace(halves::new_file(line), places, fate).map_err(|failed| {
+                let taken_back = standing.write(blank, &[]).is_ok();
+                let certain = !is_written && taken_back && nothing_was_done(&e);
+                if certain { failed } else { BACKEND.unfinished("failed half way").with_source(failed) }
+            }),
+        }
     }
 
     /// Puts a new file in the place of the one that stands, if there is one.
@@ -233,22 +291,6 @@ impl Directory {
             marker::try_out(&self.path, bytes)
         }
     }
-}
-
-/// The record in a sub-directory that is there. It takes no lock, unless the record seems damaged: a write may have gone by.
-pub(crate) fn read(key: &StoreKey, places: &Places, until: Instant) -> Result<Option<Record>, StoreError> {
-    match look(key, places) {
-        Err(e) if e.kind() == StoreErrorKind::Corrupt => {
-            let _lock = Lock::take(&places.directory, until)?;
-            look(key, places)
-        }
-        found => found,
-    }
-}
-
-/// The same, for the holder of the lock.
-pub(crate) fn look(key: &StoreKey, places: &Places) -> Result<Option<Record>, StoreError> {
-    places.read()?.map(|file| halves::read(key, &file).map(|found| found.record)).transpose()
 }
 
 fn put_failed(path: &Path, e: io::Error) -> StoreError {
@@ -315,22 +357,39 @@ mod tests {
         let mut unnamed = named;
         unnamed[halves::HALF] = b'\n';
         assert!(halves::named(&unnamed).is_some());
-        std::fs::write(&path, unnamed).unwrap();
-        let _held = File::open(&path).unwrap();
-        assert_eq!(exchange(Some(1), 3), Exchange::Swapped);
-        let second = file();
-        assert_ne!(second, first);
-        assert_eq!(exchange(Some(3), 4), Exchange::Swapped);
-        assert_eq!(file(), second);
-        // The same once more shows itself, and is as safe then as if it had been the first.
-        let own = || Exchange::Conflict(Some(swap(None, 4).new));
-        assert_eq!((exchange(Some(3), 4), file()), (own(), second));
-        let mut unnamed = std::fs::read(&path).unwrap();
-        unnamed[0] = b'x';
-        unnamed.rotate_left(halves::HALF);
-        std::fs::write(&path, unnamed).unwrap();
-        assert_eq!(exchange(Some(3), 4), own());
-        assert_ne!(file(), second);
+        for load_first in [true, false] {
+            std::fs::write(&path, &unnamed).unwrap();
+            if load_first {
+                assert_eq!(directory.load(&swap(None, 1).key, swap(None, 1).until).unwrap(), Some(swap(None, 1).new));
+                assert!(halves::named(&std::fs::read(&path).unwrap()).is_none(), "its name was waited for");
+            }
+            assert_eq!((exchange(Some(1), 3), file()), (Exchange::Swapped, first));
+        }
+    }
+
+    #[test]
+    fn what_may_not_have_reached_the_disk_is_written_once_more_before_anybody_is_told_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = Directory::prepare(root.path(), true, Instant::now() + Duration::from_secs(5)).unwrap();
+        let exchange = |expected, new| directory.exchange(&swap(expected, new), &Fate::default()).unwrap();
+        let (key, until) = (swap(None, 1).key, swap(None, 1).until);
+        let path = Places::of(directory.path(), &key).record;
+        exchange(None, 1);
+        let first = std::fs::read(&path).unwrap();
+        exchange(Some(1), 2);
+        let second = std::fs::read(&path).unwrap();
+        let own = || Exchange::Conflict(Some(swap(None, 2).new));
+        for load_first in [true, false] {
+            // As it is while the second write waits for the disk.
+            let both = [&first[..halves::HALF], &second[halves::HALF..]].concat();
+            std::fs::write(&path, both).unwrap();
+            if load_first {
+                assert_eq!(directory.load(&key, until).unwrap(), Some(swap(None, 2).new));
+            } else {
+                assert_eq!(exchange(Some(1), 2), own());
+            }
+            assert_eq!(std::fs::read(&path).unwrap(), second, "nothing is left of the first");
+        }
     }
 
     #[cfg(unix)]
@@ -353,15 +412,15 @@ mod tests {
         let (before, standing) = (id(), open());
         assert_eq!(write(&standing, 2).unwrap(), Exchange::Swapped);
         assert_eq!((id() == before, etag()), (false, Some(2)));
-        // One that another has taken the place of takes it in vain.
-        let standing = Standing::open(&places.record, wix_visitor_local::open_to_change).unwrap().unwrap();
-        let restored = places.record.with_extension("restored");
-        std::fs::copy(&places.record, &restored).unwrap();
-        std::fs::rename(restored, &places.record).unwrap();
-        assert_eq!(write(&standing, 3).unwrap(), Exchange::Swapped);
-        assert_eq!(etag(), Some(3));
         std::fs::create_dir(&places.staged).unwrap();
-        assert_eq!(write(&open(), 4).unwrap_err().kind(), StoreErrorKind::Unknown);
+        assert_eq!(write(&open(), 3).unwrap_err().kind(), StoreErrorKind::Unknown);
+        assert_eq!(etag(), Some(2));
+        // One that was put aside meanwhile has it, and is put back with it.
+        let standing = places.open().unwrap().unwrap();
+        let aside = places.record.with_extension("aside");
+        std::fs::rename(&places.record, &aside).unwrap();
+        assert_eq!(write(&standing, 3).unwrap_err().kind(), StoreErrorKind::Unknown);
+        std::fs::rename(&aside, &places.record).unwrap();
         assert_eq!(etag(), Some(3));
     }
 

@@ -46,19 +46,28 @@ impl Places {
         StoreKey::parse(&key.replace('_', "/")).ok()
     }
 
-    /// What is in the file, as far as nobody is just writing it; `None` if there is no file.
+    /// What is in the file, for whoever has no lock: of two halves the one that is blank was looked at last. `None` if there is no file.
     pub(crate) fn read(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(Standing::open(&self.record, open_to_read)?.map(|standing| standing.content))
+        let Some(Standing { mut file, mut content, .. }) = Standing::open(&self.record, open_to_read)? else {
+            return Ok(None);
+        };
+        if let Some(first) = halves::first_if_blank(&mut content) {
+            let looked = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_exact(first));
+            looked.map_err(|e| BACKEND.from_io("read", &self.record, e))?;
+        }
+        Ok(Some(content))
     }
 
-    /// The file, to be written by the holder of the lock, if it can be written; `None` if there is none.
+    /// The file, for the holder of the lock; `None` if there is none.
     pub(crate) fn open(&self) -> Result<Option<Standing>, StoreError> {
-        Standing::open(&self.record, |path| {
+        let mut may_write = true;
+        let standing = Standing::open(&self.record, |path| {
             open_to_change(path).or_else(|e| {
-                // It can still be replaced.
+                may_write = false;
                 if e.kind() == io::ErrorKind::PermissionDenied { open_to_read(path) } else { Err(e) }
             })
-        })
+        });
+        Ok(standing?.map(|standing| Standing { may_change: may_write && standing.may_change, ..standing }))
     }
 
     /// Takes up room on the disk for the next write, unless it is taken up already.
@@ -84,8 +93,8 @@ pub(crate) struct Standing {
     file: fs::File,
     /// Cut where it is longer than any can be.
     pub(crate) content: Vec<u8>,
-    /// Nothing is written into a file that has another name too: that may be somebody's copy.
-    pub(crate) has_one_name: bool,
+    /// Not if it may only be read, nor if it has another name too: that may be somebody's copy.
+    pub(crate) may_change: bool,
     id: FileId,
 }
 
@@ -104,7 +113,7 @@ impl Standing {
         let room = usize::try_from(found.len()).unwrap_or(usize::MAX).min(halves::MAX_BYTES) + 1;
         let mut content = Vec::with_capacity(room);
         (&file).take(halves::MAX_BYTES as u64 + 1).read_to_end(&mut content).map_err(fail)?;
-        Ok(Some(Self { file, content, has_one_name: has_one_name(&found), id: FileId::from(&found) }))
+        Ok(Some(Self { file, content, may_change: has_one_name(&found), id: FileId::from(&found) }))
     }
 
     /// Whether it is still what has this name.
@@ -112,26 +121,21 @@ impl Standing {
         FileId::of(path).is_ok_and(|found| found == self.id)
     }
 
-    /// Writes a line into the half that is blank, waits for the disk, and makes the other one blank.
-    pub(crate) fn put(&self, blank: usize, line: &[u8], synced: bool) -> io::Result<()> {
-        self.write(blank, line)?;
-        if synced {
-            self.file.sync_data()?;
-        }
-        // Where that fails, the line counts as the later one, and the next write makes a new file.
-        let _ = self.write(1 - blank, &[]);
-        Ok(())
-    }
-
-    /// Makes a half blank again, after a write that failed.
-    pub(crate) fn take_back(&self, half: usize) -> io::Result<()> {
-        self.write(half, &[])
-    }
-
-    fn write(&self, half: usize, line: &[u8]) -> io::Result<()> {
+    /// Writes a line into a half.
+    pub(crate) fn write(&self, half: usize, line: &[u8]) -> io::Result<()> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start((half * HALF) as u64))?;
         file.write_all(&halves::half(line))
+    }
+
+    /// Waits for the disk, and then makes the other half blank.
+    pub(crate) fn settle(&self, half: usize, synced: bool) -> io::Result<()> {
+        if synced {
+            self.file.sync_data()?;
+        }
+        // Where that fails, the line counts as the later one, and is written once more by whoever comes next.
+        let _ = self.write(1 - half, &[]);
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use wix_visitor_core::{ClientId, Cursor, Page, Purged, StoreError, StoreErrorKind, StoreKey};
 
-use crate::directory::{Directory, look, read};
+use crate::directory::Directory;
 use crate::error::BACKEND;
 use crate::lock::Lock;
 use crate::record::Record;
@@ -82,9 +82,10 @@ impl Directory {
             let places = Places::of(self.path(), &key);
             purged.looked_at += 1;
             let is_over = |record: &Record| record.keep_until < moment;
-            match if lock.is_some() { look(&key, &places) } else { read(&key, &places, until) } {
+            match if lock.is_some() { self.look(&key, &places) } else { self.read(&key, &places, until) } {
                 Ok(Some(record)) if is_over(&record) => {}
                 Ok(_) => continue,
+                Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
                     tracing::warn!(visitor = %key.visitor_id(), %error, "a record was left as it is");
                     purged.unreadable += 1;
@@ -95,7 +96,7 @@ impl Directory {
                 lock = Some(Lock::take(shard, until)?);
             }
             // Now that nobody else writes: it may have been renewed meanwhile.
-            if look(&key, &places).is_ok_and(|record| record.as_ref().is_some_and(is_over)) {
+            if self.look(&key, &places).is_ok_and(|record| record.as_ref().is_some_and(is_over)) {
                 for path in [&places.record, &places.staged] {
                     match fs::remove_file(path) {
                         Err(e) if e.kind() != io::ErrorKind::NotFound => {

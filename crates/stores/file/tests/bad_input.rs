@@ -286,7 +286,7 @@ async fn a_damaged_record_is_corrupt_and_can_be_written_over_by_whoever_names_it
 }
 
 #[tokio::test]
-async fn what_a_crash_left_of_a_write_is_neither_read_nor_written_over() {
+async fn what_a_crash_left_of_a_write_is_completed_by_whoever_comes_next() {
     let directory = tempdir().unwrap();
     let store = one_record(directory.path()).await;
     let path = file(&store);
@@ -309,9 +309,9 @@ async fn what_a_crash_left_of_a_write_is_neither_read_nor_written_over() {
     ] {
         fs::write(&path, &torn).unwrap();
         assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(stands)));
-        let inode = fs::File::open(&path).unwrap();
+        let left = fs::read_to_string(&path).unwrap();
+        assert_eq!(left.trim().lines().count(), 1, "what was left undone is done: {left}");
         swap(stands, 3).await;
-        assert_eq!(std::io::read_to_string(inode).unwrap().into_bytes(), torn, "it goes into a new file");
         swap(3, 4).await;
         assert_eq!(store.load(&key(1)).await.unwrap(), Some(record(4)));
     }
