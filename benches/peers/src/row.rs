@@ -138,7 +138,7 @@ pub(crate) struct Told {
     /// The least and the most of the rounds' ratios.
     pub(crate) spread_peer: Option<[f64; 2]>,
     pub(crate) spread_limit: Option<[f64; 2]>,
-    /// Each other side by its name, best first: the middle of its rounds, and ours to it.
+    /// Each other side by its name: the middle of its rounds, and ours to it.
     pub(crate) others: Vec<Other>,
     pub(crate) counted: Vec<(&'static str, f64)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

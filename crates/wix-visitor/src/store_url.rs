@@ -146,15 +146,17 @@ impl StoreUrl {
     /// `watch` before and after, so that the program can watch over a disk that hangs.
     #[doc(hidden)]
     #[must_use]
+    #[cfg(feature = "sqlite")]
     pub fn in_place(self, watch: Arc<dyn Fn() + Send + Sync>) -> Self {
-        match self.0 {
-            #[cfg(feature = "sqlite")]
-            Kind::Sqlite(options) => Self(Kind::Sqlite(options.in_place(watch))),
-            other => {
-                drop(watch);
-                Self(other)
-            }
-        }
+        Self(match self.0 {
+            Kind::Sqlite(options) => Kind::Sqlite(options.in_place(watch)),
+            #[cfg(feature = "memory")]
+            Kind::Memory => Kind::Memory,
+            #[cfg(feature = "file")]
+            Kind::File(options) => Kind::File(options),
+            #[cfg(feature = "redis")]
+            Kind::Redis(options) => Kind::Redis(options),
+        })
     }
 
     /// Opens the store, and creates it if it is not there.

@@ -26,8 +26,8 @@ pub(crate) struct Places {
     pub(crate) directory: PathBuf,
     /// What is read.
     pub(crate) record: PathBuf,
-    /// What is written, by the holder of the lock alone, and then becomes the record. Always the same name: so a crash leaves one
-    /// at the most, and the next write takes it.
+    /// A new file, written by the holder of the lock alone, before it becomes the record; or room for one. Always the same name: so a
+    /// crash leaves one at the most, and the next write takes it.
     pub(crate) staged: PathBuf,
 }
 

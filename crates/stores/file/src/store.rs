@@ -164,7 +164,7 @@ impl TokenStore for FileStore {
         }
     }
 
-    /// Takes up room on the disk, in the file that the next write of this key goes to.
+    /// Takes up room on the disk beside the record, for a new file, should the next write need one.
     async fn reserve(&self, key: &StoreKey, bytes: usize) -> Result<(), StoreError> {
         BACKEND.check_bytes(bytes)?;
         self.in_turn(key, move |inner, key, until| inner.directory.reserve(key, bytes, until)).await
