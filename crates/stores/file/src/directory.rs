@@ -176,31 +176,26 @@ impl Directory {
     fn stand(&self, key: &StoreKey, places: &Places) -> Result<Option<Stood>, StoreError> {
         let Some(standing) = places.open()? else { return Ok(None) };
         let mut found = halves::read(key, &standing.content);
-        if let Ok(Found { place: Place::Half(half, other), .. }) = &mut found {
-            let half = *half;
-            match other {
-                Other::Blank => {}
-                Other::Torn => {
-                    self.save(&places.directory)?;
-                    if standing.may_change && standing.write(1 - half, &[]).is_ok() {
-                        *other = Other::Blank;
-                    }
+        let Ok(Found { place: Place::Half(half, other), .. }) = &mut found else { return Ok(Some((standing, found))) };
+        match other {
+            Other::Blank => {}
+            Other::Torn => {
+                self.save(&places.directory)?;
+                if standing.may_change && standing.write(1 - *half, &[]).is_ok() {
+                    *other = Other::Blank;
                 }
-                // Written once more: where the system failed to write it, a second wait alone would say nothing.
-                Other::Earlier => {
-                    let line = &standing.content[half * halves::HALF..][..halves::HALF];
-                    if standing.may_change
-                        && standing.write(half, line).and_then(|()| standing.settle(half, self.synced)).is_ok()
-                    {
-                        *other = Other::Blank;
-                    } else {
-                        let line = line.trim_ascii_end();
-                        let content = halves::new_file([line, b"\n"].concat());
-                        drop(standing);
-                        self.replace(content, places, &Fate::default())?;
-                        return self.stand(key, places);
-                    }
+            }
+            // Written once more: where the system failed to write it, a second wait alone would say nothing.
+            Other::Earlier => {
+                let line = &standing.content[*half * halves::HALF..][..halves::HALF];
+                let again = || standing.write(*half, line).and_then(|()| standing.settle(*half, self.synced));
+                if !standing.may_change || again().is_err() {
+                    let content = halves::new_file([line.trim_ascii_end(), b"\n"].concat());
+                    drop(standing);
+                    self.replace(content, places, &Fate::default())?;
+                    return self.stand(key, places);
                 }
+                *other = Other::Blank;
             }
         }
         Ok(Some((standing, found)))

@@ -85,7 +85,6 @@ impl Directory {
             match if lock.is_some() { self.look(&key, &places) } else { self.read(&key, &places, until) } {
                 Ok(Some(record)) if is_over(&record) => {}
                 Ok(_) => continue,
-                Err(error) if error.is_transient() => return Err(error),
                 Err(error) => {
                     tracing::warn!(visitor = %key.visitor_id(), %error, "a record was left as it is");
                     purged.unreadable += 1;
