@@ -73,15 +73,20 @@ impl Browser {
 
     /// What the cart's page shows, which is open.
     pub(crate) async fn shown_cart(&self) -> (String, Vec<(String, String)>) {
+        self.cart_now().await.expect("an open cart that stays")
+    }
+
+    /// As [`shown_cart`](Self::shown_cart), while the page may be another one any moment.
+    pub(crate) async fn cart_now(&self) -> Option<(String, Vec<(String, String)>)> {
         let mut lines = Vec::new();
-        for line in self.find_all(Locator::Css(".line")).await.unwrap() {
-            let mut texts = Vec::new();
-            for part in [".name", ".quantity"] {
-                texts.push(line.find(Locator::Css(part)).await.unwrap().text().await.unwrap());
+        for line in self.find_all(Locator::Css(".line")).await.ok()? {
+            let [mut name, mut quantity] = [String::new(), String::new()];
+            for (part, text) in [(".name", &mut name), (".quantity", &mut quantity)] {
+                *text = line.find(Locator::Css(part)).await.ok()?.text().await.ok()?;
             }
-            lines.push((texts[0].clone(), texts[1].clone()));
+            lines.push((name, quantity));
         }
-        (self.text("#who").await, lines)
+        Some((self.text_now("#who").await?, lines))
     }
 
     /// Signs in by the sandbox's own page.
