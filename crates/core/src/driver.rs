@@ -1,23 +1,27 @@
 //! Performs what the protocol decides: the only place where the flow meets store, endpoint, clock and runtime.
 
 use std::error::Error as _;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tracing::{Instrument, Span};
 
 use crate::clock::{Clock, Entropy};
 use crate::elsewhere::Elsewhere;
 use crate::endpoint::{GrantError, GrantFailure, TokenEndpoint};
-use crate::entry::{Entry, Progress, UnderWay};
+use crate::entry::{Entry, UnderWay};
 use crate::error::{Error, ErrorKind, StoreError, StoreErrorKind};
 use crate::events::{Event, EventKind};
 use crate::health::Checkup;
 use crate::key::{ClientId, KeyHash, SiteKeys, StoreKey};
 use crate::meters::Meters;
 use crate::policy::Policy;
+use crate::progress::{Progress, Waiting};
 use crate::protocol::admission::{Admission, Pass, Purpose};
 use crate::protocol::flight::{Action, Flight, Goal, Input, Landing, Seen, Swap};
 use crate::protocol::intent::{Intent, intended, permitted, stems_from};
@@ -111,21 +115,21 @@ impl Driver {
     /// The flight under way for this visitor, or a new one towards `goal`.
     pub(crate) fn board(self: &Arc<Self>, entry: &Entry, goal: Goal) -> Result<Boarded, Error> {
         let (boarded, takes_off) = entry.state(|state| {
-            if let Some(UnderWay { progress, shared, .. }) = &state.flight {
+            if let Some(UnderWay { waiting, shared, .. }) = &state.flight {
                 let joined = if *shared { Joined::Shared } else { Joined::Aside };
-                return Ok((Boarded { progress: progress.clone(), joined: Some(joined) }, None));
+                return Ok((Boarded { waiting: waiting.clone(), joined: Some(joined) }, None));
             }
             if goal != Goal::Save && self.closing.has_begun() {
                 return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
             }
             let runtime = runtime()?;
-            let (progress, waiting) = watch::channel(None);
+            let (progress, waiting) = Progress::new();
             let news = Arc::<Notify>::default();
             let shared = waited_for(&goal);
-            state.flight = Some(UnderWay { progress: waiting.clone(), shared, news: Arc::clone(&news) });
+            state.flight = Some(UnderWay { waiting: waiting.clone(), shared, news: Arc::clone(&news) });
             let flight = Flight::new(Arc::clone(&self.policy), entry.spread(), goal, entry.held(), state.watch.clone());
             let seat = Seat { slot: Slot(entry.clone()), intents: state.intents(), news, progress };
-            Ok((Boarded { progress: waiting, joined: None }, Some((runtime, seat, flight))))
+            Ok((Boarded { waiting, joined: None }, Some((runtime, seat, flight))))
         })?;
         let Some((runtime, seat, flight)) = takes_off else { return Ok(boarded) };
         self.listen(&runtime);
@@ -152,7 +156,7 @@ impl Driver {
         self.settle(&entry);
         // The slot is free before anybody hears of the end, so that whoever wants more finds no finished flight in it.
         drop(seat.slot);
-        seat.progress.send_replace(Some(result));
+        seat.progress.ended(result);
         if entry.is_unsaved() {
             self.save_later(&entry);
         }
@@ -168,9 +172,9 @@ impl Driver {
     }
 
     async fn perform(&self, seat: &Seat, flight: &mut Flight) -> Result<Landing, Error> {
-        let Seat { slot: Slot(entry), intents, news, progress } = seat;
+        let Seat { slot: Slot(entry), intents, progress, .. } = seat;
         let mut input = Input::Start;
-        let mut pass = None;
+        let (mut pass, mut untold) = (None, false);
         loop {
             if self.closing.has_begun() {
                 flight.close();
@@ -180,9 +184,7 @@ impl Driver {
             if step.publish {
                 entry.publish(flight.held(), *intents, &self.policy);
                 self.unsaved.note(entry);
-                if !matches!(step.action, Action::Done(_)) {
-                    progress.send_modify(|_| {}); // wakes those who wait
-                }
+                untold = true;
             }
             for kind in step.events {
                 // What this process knows already, of its own doing, is no news.
@@ -192,69 +194,83 @@ impl Driver {
                     self.report(entry, kind);
                 }
             }
-            input = match step.action {
-                Action::Done(result) => return result.map_err(|error| error.with_visitor(entry.id())),
-                Action::Sleep(pause) => {
-                    tracing::trace!(visitor = %entry.id(), ?pause, "waiting for the claim of another holder");
+            if let Action::Done(result) = step.action {
+                return result.map_err(|error| error.with_visitor(entry.id()));
+            }
+            let mut act = pin!(self.act(seat, flight.goal(), &mut pass, step.action));
+            // Those who wait are told once this flight waits itself: what was published is on its way into the store by then, or there.
+            input = poll_fn(|context| {
+                let done = act.as_mut().poll(context);
+                if done.is_pending() && mem::take(&mut untold) {
+                    progress.published();
+                }
+                done
+            })
+            .await;
+        }
+    }
+
+    async fn act<'a>(&'a self, seat: &Seat, goal: &Goal, pass: &mut Option<Admitted<'a>>, action: Action) -> Input {
+        let entry = &seat.slot.0;
+        match action {
+            // `perform` returns instead.
+            Action::Done(_) => Input::Woke,
+            Action::Sleep(pause) => {
+                tracing::trace!(visitor = %entry.id(), ?pause, "waiting for the claim of another holder");
+                tokio::select! {
+                    biased;
+                    () = self.clock.sleep(pause) => {}
+                    () = seat.news.notified() => {}
+                    () = self.closing.begun() => {}
+                }
+                Input::Woke
+            }
+            Action::Load => {
+                tracing::trace!(visitor = %entry.id(), "load");
+                match self.load(entry).await.and_then(|stored| stored.map(seen).transpose()) {
+                    Ok(seen) => Input::Loaded(seen),
+                    Err(error) => Input::StoreFailed(error),
+                }
+            }
+            Action::Swap(swap) => {
+                if swap.claims && pass.is_none() {
+                    match self.admit(goal) {
+                        Ok(admitted) => *pass = Some(admitted),
+                        Err(error) => return Input::Barred(error),
+                    }
+                }
+                tracing::trace!(visitor = %entry.id(), claim = swap.new.record.claim.is_some(), "swap");
+                let exchange = self.swap(entry, &swap).await;
+                match exchange.map(|exchange| match exchange {
+                    Exchange::Swapped => Ok(Input::Swapped),
+                    Exchange::Conflict(stored) => stored.map(seen).transpose().map(Input::Conflict),
+                }) {
+                    Ok(Ok(input)) => input,
+                    Ok(Err(error)) | Err(error) => Input::StoreFailed(error),
+                }
+            }
+            Action::Grant { grant, timeout } => {
+                tracing::trace!(visitor = %entry.id(), ?grant, ?timeout, "grant");
+                // A process that stood still finds the deadline passed and the reply there, both at once. The reply counts,
+                // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
+                let start = self.clock.monotonic();
+                if let Err(error) = self.reserve(entry, timeout / 2).await {
+                    return error;
+                }
+                let timeout = timeout.saturating_sub(self.clock.monotonic().saturating_sub(start));
+                let sent = async {
                     tokio::select! {
                         biased;
-                        () = self.clock.sleep(pause) => {}
-                        () = news.notified() => {}
-                        () = self.closing.begun() => {}
-                    }
-                    Input::Woke
-                }
-                Action::Load => {
-                    tracing::trace!(visitor = %entry.id(), "load");
-                    match self.load(entry).await.and_then(|stored| stored.map(seen).transpose()) {
-                        Ok(seen) => Input::Loaded(seen),
-                        Err(error) => Input::StoreFailed(error),
-                    }
-                }
-                Action::Swap(swap) => {
-                    if swap.claims && pass.is_none() {
-                        match self.admit(flight.goal()) {
-                            Ok(admitted) => pass = Some(admitted),
-                            Err(error) => {
-                                input = Input::Barred(error);
-                                continue;
-                            }
+                        answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
+                        () = async { self.clock.sleep(timeout).await; self.clock.sleep(GRACE).await } => {
+                            Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
                         }
                     }
-                    tracing::trace!(visitor = %entry.id(), claim = swap.new.record.claim.is_some(), "swap");
-                    let exchange = self.swap(entry, &swap).await;
-                    match exchange.map(|exchange| match exchange {
-                        Exchange::Swapped => Ok(Input::Swapped),
-                        Exchange::Conflict(stored) => stored.map(seen).transpose().map(Input::Conflict),
-                    }) {
-                        Ok(Ok(input)) => input,
-                        Ok(Err(error)) | Err(error) => Input::StoreFailed(error),
-                    }
-                }
-                Action::Grant { grant, timeout } => {
-                    tracing::trace!(visitor = %entry.id(), ?grant, ?timeout, "grant");
-                    // A process that stood still finds the deadline passed and the reply there, both at once. The reply counts,
-                    // since nobody else may have it; it may take a moment to reach us, so the grace begins when we wake.
-                    let start = self.clock.monotonic();
-                    if let Err(error) = self.reserve(entry, timeout / 2).await {
-                        input = error;
-                        continue;
-                    }
-                    let timeout = timeout.saturating_sub(self.clock.monotonic().saturating_sub(start));
-                    let sent = async {
-                        tokio::select! {
-                            biased;
-                            answer = self.endpoint.grant(&self.client_id, &grant, timeout) => answer,
-                            () = async { self.clock.sleep(timeout).await; self.clock.sleep(GRACE).await } => {
-                                Err(GrantError::new(GrantFailure::Unknown, "no answer in time"))
-                            }
-                        }
-                    };
-                    let answer = self.grant_in_sight(entry.id(), &grant, sent).await;
-                    self.learn(entry, &answer);
-                    Input::Granted(answer)
-                }
-            };
+                };
+                let answer = self.grant_in_sight(entry.id(), &grant, sent).await;
+                self.learn(entry, &answer);
+                Input::Granted(answer)
+            }
         }
     }
 
@@ -414,7 +430,7 @@ impl Driver {
 
     /// Tries to save what the store refused, until it works.
     fn save_later(self: &Arc<Self>, entry: &Entry) {
-        if entry.state(|state| std::mem::replace(&mut state.saving, true)) {
+        if entry.state(|state| mem::replace(&mut state.saving, true)) {
             return;
         }
         let saving = Saving { entry: entry.clone() };
@@ -425,9 +441,9 @@ impl Driver {
             while entry.is_unsaved() {
                 driver.clock.sleep(if driver.closing.has_begun() { SAVE_FIRST } else { pause }).await;
                 pause = (pause * 2).min(SAVE_MOST);
-                if let Ok(mut flight) = driver.board(entry, Goal::Save) {
+                if let Ok(Boarded { waiting, .. }) = driver.board(entry, Goal::Save) {
                     // An end without a word is one more failed attempt.
-                    let _ = flight.progress.wait_for(Option::is_some).await;
+                    waiting.ended().await;
                 }
             }
             driver.report(entry, EventKind::Saved);
@@ -545,7 +561,7 @@ fn unreadable(error: StoreError) -> Result<Option<(Etag, Record)>, StoreError> {
 /// A flight to wait for.
 #[derive(Debug)]
 pub(crate) struct Boarded {
-    pub(crate) progress: watch::Receiver<Progress>,
+    pub(crate) waiting: Waiting,
     /// It was under way already: its grant may be older than the wish to have one.
     pub(crate) joined: Option<Joined>,
 }
@@ -585,7 +601,7 @@ struct Seat {
     intents: u64,
     /// Rung when the store told of a change made elsewhere.
     news: Arc<Notify>,
-    progress: watch::Sender<Progress>,
+    progress: Progress,
 }
 
 /// Frees a flight's slot when the flight ends, also where that is because its runtime was dropped.

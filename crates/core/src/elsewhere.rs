@@ -182,16 +182,16 @@ impl Driver {
                 continue;
             }
             let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
-            let Ok(Boarded { progress: mut flight, joined }) = self.board(&entry, Goal::Look) else { continue };
+            let Ok(Boarded { waiting, joined }) = self.board(&entry, Goal::Look) else { continue };
             let driver = Arc::clone(&self);
             tokio::spawn(async move {
-                let end = async { flight.wait_for(Option::is_some).await.map(drop) };
+                let end = waiting.ended();
                 if joined.is_none() {
-                    let _ = end.await;
+                    end.await;
                 } else {
                     // A flight under way ends with what the store shows, but it may take as long as a grant does.
                     tokio::select! {
-                        _ = end => {}
+                        () = end => {}
                         () = driver.clock.sleep(GATHER) => {}
                     }
                     if entry.etag() != Some(etag) {

@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapAny;
 use http::HeaderValue;
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::clock::{Now, Timestamp};
-use crate::error::Error;
 use crate::key::{KeyHash, VisitorId};
 use crate::packed::{Outline, Packed};
 use crate::policy::Policy;
-use crate::protocol::flight::Landing;
+use crate::progress::Waiting;
 use crate::protocol::reconcile::{Held, newer};
-use crate::protocol::schedule::Schedule;
+use crate::protocol::schedule::{Schedule, Term};
 use crate::protocol::watch::Watch;
 use crate::record::Version;
 use crate::secret::owned_header;
@@ -155,10 +154,12 @@ impl Token {
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.0
     }
-}
 
-/// What those who wait for a flight are told: first that something was published, at last how it ended.
-pub(crate) type Progress = Option<Result<Landing, Error>>;
+    /// When it was issued, and when it ends.
+    pub(crate) fn term(&self) -> Option<Term> {
+        self.0.outline().term
+    }
+}
 
 /// A visitor in this process. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -190,7 +191,7 @@ pub(crate) struct State {
 
 /// A flight under way.
 pub(crate) struct UnderWay {
-    pub(crate) progress: watch::Receiver<Progress>,
+    pub(crate) waiting: Waiting,
     /// Whether somebody waited for it from the start.
     pub(crate) shared: bool,
     /// Rung when the store told of a change made elsewhere.
@@ -261,6 +262,11 @@ impl Entry {
     #[inline]
     pub(crate) fn token(&self) -> Option<Token> {
         self.0.snapshot.load_full().filter(|snapshot| snapshot.header.is_some()).map(Token)
+    }
+
+    /// That of its access token, which tells it from those before and after it.
+    pub(crate) fn term(&self) -> Option<Term> {
+        self.snapshot().as_ref().and_then(|snapshot| snapshot.outline().term)
     }
 
     fn keep(&self, snapshot: Option<Snapshot>) {
@@ -401,7 +407,7 @@ mod tests {
     fn entry() -> Entry {
         let keys = SiteKeys::new("issuer", &ClientId::new("client").unwrap());
         let entry = Entry::new(keys.hash("somebody"));
-        let flight = UnderWay { progress: watch::channel(None).1, shared: true, news: Arc::default() };
+        let flight = UnderWay { waiting: crate::progress::Progress::new().1, shared: true, news: Arc::default() };
         entry.state(|state| state.flight = Some(flight));
         entry
     }

@@ -16,6 +16,7 @@ mod meters;
 mod packed;
 mod policy;
 #[doc(hidden)] // open to checkers and simulations; no promise of stability
+mod progress;
 pub mod protocol;
 #[doc(hidden)] // likewise
 pub mod record;

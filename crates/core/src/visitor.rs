@@ -443,16 +443,16 @@ impl Visitor {
                 return Err(self.late());
             }
             waiting.get_or_insert_with(|| self.driver.meters.wait());
-            let Boarded { progress: mut flight, joined } = self.driver.board(&self.entry, goal.clone())?;
+            let Boarded { waiting: mut flight, joined } = self.driver.board(&self.entry, goal.clone())?;
             // A flight that was under way before this call may bring the very token that was rejected; a later one tells that
             // there is no better.
             let stale = joined.is_some() && first;
             // What it had brought by then was of no use: if the machine slept since, it is an old token.
-            let known = if stale { self.entry.token() } else { None };
+            let known = if stale { self.entry.term() } else { None };
             first = false;
             let end = loop {
-                if let Some(done) = &*flight.borrow_and_update() {
-                    break Some(done.clone());
+                if let Some(end) = flight.end() {
+                    break end.clone();
                 }
                 if let Some(token) = self.present(&goal) {
                     return Ok(Authorization { token, lost });
@@ -460,7 +460,7 @@ impl Visitor {
                 let left = wait.saturating_sub(self.driver.clock.monotonic().saturating_sub(start));
                 tokio::select! {
                     biased;
-                    changed = flight.changed() => if changed.is_err() { break None },
+                    () = flight.news() => {}
                     () = self.driver.clock.sleep(left) => return Err(self.late()),
                 }
             };
@@ -469,8 +469,7 @@ impl Visitor {
                     lost = landing.lost.or(lost);
                     // Even if its life is too short to be called usable.
                     let newest = || if landing.granted { self.entry.token() } else { None };
-                    let known = known.as_ref().map(Token::header);
-                    let new = || newest().filter(|token| Some(token.header()) != known);
+                    let new = || newest().filter(|token| known.is_none() || token.term() != known);
                     let good = |token: &Token| !stale || !goal.rejects(token.header());
                     if let Some(token) = self.present(&goal).or_else(new).filter(good) {
                         return Ok(Authorization { token, lost });
