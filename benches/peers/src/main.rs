@@ -3,6 +3,7 @@
 mod concurrency;
 mod endpoint;
 mod files;
+mod herd;
 mod keys;
 mod manifests;
 mod peers;

@@ -160,3 +160,121 @@ impl Drop for News<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn failed() -> Result<Landing, Error> {
+        Err(Error::new(ErrorKind::Busy, "for a test"))
+    }
+
+    fn waiting_in(waiting: &Waiting) -> usize {
+        waiting.told.room().wakers.len()
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_hear_of_all_news_and_of_the_end() {
+        let (progress, waiting) = Progress::new();
+        let crowd: Vec<_> = (0..30)
+            .map(|_| {
+                let mut waiting = waiting.clone();
+                tokio::spawn(async move {
+                    let mut heard = 0;
+                    while waiting.end().is_none() {
+                        waiting.news().await;
+                        heard += 1;
+                    }
+                    (heard, waiting.end().cloned())
+                })
+            })
+            .collect();
+        yield_now().await;
+        assert_eq!(waiting_in(&waiting), 30);
+        for _ in 0..3 {
+            progress.published();
+            yield_now().await;
+        }
+        progress.ended(failed());
+        for one in crowd {
+            let (heard, end) = one.await.unwrap();
+            assert_eq!(heard, 4);
+            assert_eq!(end.unwrap().unwrap().unwrap_err().kind(), ErrorKind::Busy);
+        }
+        assert_eq!(waiting_in(&waiting), 0);
+    }
+
+    #[tokio::test]
+    async fn news_from_before_is_known_and_news_since_is_not_waited_for() {
+        let (progress, mut waiting) = Progress::new();
+        progress.published();
+        let mut late = waiting.clone();
+        assert!(late.end().is_none());
+        {
+            let mut news = pin!(late.news());
+            tokio::select! {
+                biased;
+                () = news.as_mut() => panic!("it was known"),
+                () = yield_now() => {}
+            }
+            progress.published();
+            news.await;
+        }
+        // Who has not looked since hears of it at once.
+        waiting.news().await;
+        assert!(waiting.end().is_none());
+        progress.ended(Ok(Landing::default()));
+        waiting.ended().await;
+        late.ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_vanishes_is_an_end() {
+        let (progress, mut waiting) = Progress::new();
+        let other = tokio::spawn(waiting.clone().ended());
+        yield_now().await;
+        drop(progress);
+        other.await.unwrap();
+        assert!(matches!(waiting.end(), Some(None)));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_leaves_nothing_behind_and_takes_nobody_along() {
+        let (progress, waiting) = Progress::new();
+        let crowd: Vec<_> = (0..10).map(|_| tokio::spawn(waiting.clone().ended())).collect();
+        yield_now().await;
+        assert_eq!(waiting_in(&waiting), 10);
+        for one in &crowd[..9] {
+            one.abort();
+        }
+        yield_now().await;
+        assert_eq!(waiting_in(&waiting), 1);
+        progress.ended(failed());
+        let mut ended = 0;
+        for one in crowd {
+            ended += usize::from(one.await.is_ok());
+        }
+        assert_eq!(ended, 1);
+    }
+
+    #[tokio::test]
+    async fn who_is_polled_by_another_task_is_woken_there() {
+        let (progress, waiting) = Progress::new();
+        let mut news = Box::pin(async move { waiting.ended().await });
+        // Once here, and from then on elsewhere.
+        tokio::select! {
+            biased;
+            () = news.as_mut() => panic!("there was no news"),
+            () = yield_now() => {}
+        }
+        let elsewhere = tokio::spawn(news);
+        yield_now().await;
+        progress.ended(failed());
+        elsewhere.await.unwrap();
+    }
+}

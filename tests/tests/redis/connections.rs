@@ -6,6 +6,7 @@ use wix_visitor_core::{Entropy, Etag, Exchange, StoreErrorKind, StoreKey, Stored
 use wix_visitor_redis::{RedisOptions, RedisStore};
 use wix_visitor_tests::redis::{Certificates, Cluster, Server, ServerOptions, until};
 use wix_visitor_tests::trace;
+use wix_visitor_tests::wait::until_it;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -95,6 +96,52 @@ async fn a_replica_is_refused_and_its_primary_named() {
     let server = ServerOptions::default().start().await;
     let replica = ServerOptions::default().line(format!("replicaof 127.0.0.1 {}", server.port())).start().await;
     assert_eq!(refused(RedisOptions::new("127.0.0.1", replica.port())).await, StoreErrorKind::Unavailable);
+}
+
+/// Loads the record as often as that, by so many at once.
+async fn crowd(store: &RedisStore, callers: usize, times: usize) {
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..callers {
+        let store = store.clone();
+        crowd.spawn(async move {
+            for _ in 0..times {
+                assert!(store.load(&key()).await.unwrap().is_some());
+            }
+        });
+    }
+    crowd.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_connection_is_there_once_many_loads_are_under_way_and_not_before() {
+    let server = ServerOptions::default().start().await;
+    let store = open(&server.url()).await;
+    write(&store).await;
+    // Whoever asks is a client himself.
+    let connections = || server.info("connected_clients").map(|clients| clients.parse::<usize>().unwrap() - 1);
+    crowd(&store, 4, 200).await;
+    assert_eq!(connections(), Some(1));
+    until_it("a second connection", async || {
+        crowd(&store, 64, 20).await;
+        connections() == Some(2)
+    })
+    .await;
+    // Both break, and nobody notices.
+    for _ in 0..20 {
+        server.tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        crowd(&store, 64, 20).await;
+    }
+    assert!(connections().is_some_and(|connections| connections <= 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_there_is_no_second_connection_to_be_had_one_does() {
+    let server = ServerOptions::default().start().await;
+    let store = open(&server.url()).await;
+    write(&store).await;
+    server.tell(&["CONFIG", "SET", "maxclients", "1"]);
+    crowd(&store, 64, 200).await;
+    write(&store).await;
 }
 
 /// Row C12: a crowd over one connection, and each gets what is his.

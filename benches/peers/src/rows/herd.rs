@@ -3,30 +3,25 @@
 use std::{
     cell::RefCell,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Mutex,
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::{
-    runtime::Runtime,
-    sync::{Notify, watch},
-    task::JoinHandle,
-    time::timeout_at,
-};
+use tokio::{runtime::Runtime, sync::watch};
 use wix_visitor_core::{AccessToken, RefreshToken, Role as Whose, Timestamp, Tokens, Visitor};
 
 use crate::{
     Result,
     endpoint::{Answers, Endpoint},
+    herd::{CALLERS, Callee, Herd},
     peers::{Aws, Azure, GcpAuth, Google, Peer, Yup},
     rounds::{Rounds, Side},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     site::site_at,
 };
 
-const CALLERS: usize = 10_000;
 const ENDPOINT: Duration = Duration::from_millis(20);
 
 pub(crate) fn row() -> Row {
@@ -125,37 +120,21 @@ impl Stage {
             let ended = AccessToken::new("a".repeat(1000), Timestamp::from_millis(0));
             let refresh = RefreshToken::new("r".repeat(700), Whose::Visitor);
             visitor.set_tokens(Tokens::new(Some(ended), Some(refresh))).await?;
-            let herd = Herd::gather(|visitor: Arc<Visitor>| async move { visitor.authorization().await.is_ok() }).await;
+            let herd = Herd::gather().await;
             let start = Instant::now();
             herd.call(visitor);
             self.served(herd, OURS, &name, 0, start).await
         })
     }
 
-    /// Callers who do nothing but wait for one request: the first of them has it sent.
+    /// Callers who do nothing but wait for one request.
     fn woken(&self) -> Result<f64> {
         self.runtime.block_on(async {
             let request = reqwest::Client::new().post(format!("{}/token", self.url("woken", false)));
             let (tell, told) = watch::channel(false);
-            let first = Mutex::new(Some((request, tell)));
-            let herd = Herd::gather(|shared: Arc<(Mutex<Option<_>>, watch::Receiver<bool>)>| async move {
-                let (first, told) = &*shared;
-                let first = first.lock().ok().and_then(|mut first| first.take());
-                if let Some((request, tell)) = first {
-                    tokio::spawn(async move {
-                        let request: reqwest::RequestBuilder = request;
-                        let tell: watch::Sender<bool> = tell;
-                        if let Ok(answer) = request.send().await {
-                            let _ = answer.bytes().await;
-                        }
-                        tell.send_replace(true)
-                    });
-                }
-                told.clone().wait_for(|told| *told).await.is_ok()
-            })
-            .await;
+            let herd = Herd::gather().await;
             let start = Instant::now();
-            herd.call((first, told));
+            herd.call(Woken { first: Mutex::new(Some((request, tell))), told });
             herd.end(start + self.patience).await;
             Ok(start.elapsed().as_secs_f64() * 1e3)
         })
@@ -167,7 +146,7 @@ impl Stage {
             self.runtime.block_on(async {
                 let name = unique();
                 let url = self.url(&name, !P::ASKS_AHEAD);
-                let herd = Herd::gather(|peer: Arc<P>| async move { peer.token().await.is_ok() }).await;
+                let herd = Herd::gather().await;
                 if P::ASKS_AHEAD {
                     let start = Instant::now();
                     herd.call(P::new(&url).await?);
@@ -184,10 +163,18 @@ impl Stage {
     }
 
     /// How many milliseconds it took until all were served.
-    async fn served<T>(&self, herd: Herd<T>, by: &'static str, name: &str, before: u64, start: Instant) -> Result<f64> {
+    async fn served<T: Callee>(
+        &self,
+        herd: Herd<T>,
+        by: &'static str,
+        name: &str,
+        before: u64,
+        start: Instant,
+    ) -> Result<f64> {
         herd.end(start + self.patience).await;
         let took = start.elapsed();
-        let unserved = herd.unserved(self.status == 200);
+        let (well, ill) = herd.disband();
+        let unserved = CALLERS - if self.status == 200 { well } else { ill };
         let grants = self.endpoint.count(name).await? - before;
         let mut noted = self.noted.borrow_mut();
         match noted.iter_mut().find(|noted| noted.by == by) {
@@ -201,69 +188,36 @@ impl Stage {
     }
 }
 
-/// Callers who wait for whom they are to call.
-struct Herd<T> {
-    callers: Vec<JoinHandle<()>>,
-    gate: watch::Sender<Option<Arc<T>>>,
-    tally: Arc<Tally>,
-}
-
-/// How many of the callers are done, and how many of these got a token.
-#[derive(Default)]
-struct Tally {
-    tokens: AtomicUsize,
-    done: AtomicUsize,
-    all: Notify,
-}
-
-impl Tally {
-    fn count(&self, token: bool) {
-        self.tokens.fetch_add(token.into(), Ordering::Relaxed);
-        if self.done.fetch_add(1, Ordering::AcqRel) + 1 == CALLERS {
-            self.all.notify_one();
-        }
+impl Callee for Visitor {
+    async fn call(&self) -> bool {
+        self.authorization().await.is_ok()
     }
 }
 
-impl<T: Send + Sync + 'static> Herd<T> {
-    async fn gather<C>(call: impl Fn(Arc<T>) -> C + Copy + Send + 'static) -> Self
-    where
-        C: Future<Output = bool> + Send + 'static,
-    {
-        let (gate, tally) = (watch::Sender::new(None), Arc::<Tally>::default());
-        let callers = (0..CALLERS).map(|_| {
-            let (mut gate, tally) = (gate.subscribe(), Arc::clone(&tally));
+impl<P: Peer> Callee for P {
+    async fn call(&self) -> bool {
+        self.token().await.is_ok()
+    }
+}
+
+/// The first caller has the request sent, and all wait for its end.
+struct Woken {
+    first: Mutex<Option<(reqwest::RequestBuilder, watch::Sender<bool>)>>,
+    told: watch::Receiver<bool>,
+}
+
+impl Callee for Woken {
+    async fn call(&self) -> bool {
+        let first = self.first.lock().ok().and_then(|mut first| first.take());
+        if let Some((request, tell)) = first {
             tokio::spawn(async move {
-                let callee = gate.wait_for(Option::is_some).await.map(|callee| callee.clone());
-                drop(gate);
-                if let Ok(Some(callee)) = callee {
-                    tally.count(call(callee).await);
+                if let Ok(answer) = request.send().await {
+                    let _ = answer.bytes().await;
                 }
-            })
-        });
-        let herd = Self { callers: callers.collect(), gate, tally };
-        // Until all have come to the gate.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        herd
-    }
-
-    fn call(&self, callee: T) {
-        self.gate.send_replace(Some(Arc::new(callee)));
-    }
-}
-
-impl<T> Herd<T> {
-    /// Until all are done, or until then.
-    async fn end(&self, latest: Instant) {
-        let _ = timeout_at(latest.into(), self.tally.all.notified()).await;
-    }
-
-    /// How many did not get what an endpoint of this kind gives, a token or an error; they are sent away.
-    fn unserved(self, works: bool) -> usize {
-        let done = self.tally.done.load(Ordering::Acquire);
-        let tokens = self.tally.tokens.load(Ordering::Relaxed);
-        self.callers.iter().for_each(JoinHandle::abort);
-        CALLERS - if works { tokens } else { done - tokens }
+                tell.send_replace(true)
+            });
+        }
+        self.told.clone().wait_for(|told| *told).await.is_ok()
     }
 }
 

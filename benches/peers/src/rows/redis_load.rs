@@ -1,6 +1,11 @@
 //! `redis-load-1` and `redis-load-64`: loads from Redis, one at a time and 64 in flight. The latter tells of other numbers too, for the
 //! plot.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use redis::{Client, ProtocolVersion, aio::MultiplexedConnection};
 use wix_visitor_redis::RedisOptions;
 
@@ -9,7 +14,7 @@ use crate::{
     peers::tower_sessions,
     processors::OneProcessor,
     redis_server::RedisServer,
-    rounds::{Rounds, Side},
+    rounds::{Rounds, Side, ratio},
     row::{Bound, Goal, Of, Outcome, Row, Unit},
     sessions,
     tasks::{Tasks, server_runtime},
@@ -35,16 +40,18 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
     let rounds = &rounds.finer();
     let (runtime, server) = (server_runtime()?, RedisServer::start()?);
     let _held = (in_flight == 1).then(OneProcessor::hold).transpose()?;
-    let (ours, peer, limit) = runtime.block_on(async {
+    let (ours, peer, limits) = runtime.block_on(async {
         let ours = Kept::filled(RedisOptions::new("127.0.0.1", server.port()).connect().await?, FEW).await?;
         let peer = tower_sessions::redis(&server.url()).await?;
         sessions::fill(&peer, ours.record.len(), 0, FEW).await?;
-        Result::<_>::Ok((ours, peer, connection(&server).await?))
+        Result::<_>::Ok((ours, peer, [connection(&server).await?, connection(&server).await?]))
     })?;
-    let (runtime, ours, peer, limit, names) = (&runtime, &ours, &peer, &limit, &names(&ours));
-    let get = move |tasks: Tasks| {
+    let (runtime, ours, peer, limits, names) = (&runtime, &ours, &peer, &limits, &names(&ours));
+    let get = &|tasks: Tasks, by: &[MultiplexedConnection]| {
+        let task = AtomicUsize::new(0);
         tasks.per_second(runtime, |mut turns| {
-            let (mut connection, names, bytes) = (limit.clone(), std::sync::Arc::clone(names), ours.record.len());
+            let mut connection = by[task.fetch_add(1, Ordering::Relaxed) % by.len()].clone();
+            let (names, bytes) = (Arc::clone(names), ours.record.len());
             async move {
                 while let Some(n) = turns.next().await {
                     let found: Vec<u8> = redis::cmd("GET").arg(&names[n]).query_async(&mut connection).await?;
@@ -63,16 +70,24 @@ fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
             Side::peer("tower-sessions, Redis", move || {
                 tasks.per_second(runtime, |turns| sessions::load(peer.clone(), turns))
             }),
-            Side::limit("GET by the same client", move || get(tasks)),
+            Side::limit("GET by the same client", move || get(tasks, &limits[..1])),
         ])
     };
     let measured = rounds.alternate(sides(*rounds, in_flight)?)?;
-    let series = if in_flight == 1 { Vec::new() } else { concurrency::lines(rounds, sides)? };
-    Ok(Outcome { sides: measured, series, ..Outcome::default() })
+    if in_flight == 1 {
+        return Ok(measured.into());
+    }
+    let mut by_two = sides(*rounds, in_flight)?;
+    by_two.truncate(1);
+    let tasks = Tasks { in_flight, visitors: FEW, batch: 1, time: rounds.time };
+    by_two.push(Side::limit("GET by two connections", move || get(tasks, limits)));
+    let counted = vec![("× GET by two connections, as ours", ratio(&rounds.alternate(by_two)?))];
+    Ok(Outcome { sides: measured, counted, series: concurrency::lines(rounds, sides)? })
 }
 
-/// By the client that our store has, with one connection for all and RESP3, as there. How long an answer may take is limited by the client, as
-/// it comes; our store has a time-out of its own.
+/// By the client that our store has, with one connection for all, as its documentation has it, and RESP3, as there: our store takes a
+/// second one where many loads are under way. How long an answer may take is limited by the client, as it comes; our store has a time-out
+/// of its own.
 pub(super) async fn connection(server: &RedisServer) -> Result<MultiplexedConnection> {
     let info = redis::IntoConnectionInfo::into_connection_info(server.url())?;
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -82,6 +97,6 @@ pub(super) async fn connection(server: &RedisServer) -> Result<MultiplexedConnec
 }
 
 /// Under which our store keeps them.
-pub(super) fn names(ours: &Kept) -> std::sync::Arc<[String]> {
+pub(super) fn names(ours: &Kept) -> Arc<[String]> {
     ours.keys.iter().map(|key| format!("wix-visitor:{}", key.as_str())).collect()
 }

@@ -7,6 +7,7 @@ mod config;
 mod ears;
 mod error;
 mod link;
+mod links;
 mod listing;
 mod pace;
 mod replicas;

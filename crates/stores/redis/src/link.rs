@@ -28,6 +28,8 @@ struct Inner {
     patience: Duration,
     /// Whether a spoiled connection serves on until there is a new one.
     overlap: bool,
+    /// The least time between two tries to connect.
+    rest: Duration,
     state: Mutex<State>,
 }
 
@@ -46,6 +48,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// How many operations are under way by it, this one among them.
+    pub(crate) fn users(&self) -> usize {
+        // The link has it too.
+        Arc::strong_count(&self.wire) - 1
+    }
+
     /// Whether both are the same connection.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.generation == other.generation
@@ -54,18 +62,23 @@ impl Live {
 
 impl Link {
     /// A link that connects when it is first used.
-    pub(crate) fn new<F>(connect: impl Fn() -> F + Send + Sync + 'static, patience: Duration, overlap: bool) -> Self
+    pub(crate) fn new<F>(
+        connect: impl Fn() -> F + Send + Sync + 'static,
+        patience: Duration,
+        rest: Duration,
+        overlap: bool,
+    ) -> Self
     where
         F: Future<Output = Result<Arc<dyn Wire>, StoreError>> + Send + 'static,
     {
         let connect: Connect = Box::new(move || Box::pin(connect()));
-        Self(Arc::new(Inner { connect: Some(connect), patience, overlap, state: Mutex::default() }))
+        Self(Arc::new(Inner { connect: Some(connect), patience, overlap, rest, state: Mutex::default() }))
     }
 
     /// A link on a connection that is there and mends itself.
     pub(crate) fn given(wire: Arc<dyn Wire>) -> Self {
         let state = Mutex::new(State { live: Some(wire), ..State::default() });
-        Self(Arc::new(Inner { connect: None, patience: Duration::ZERO, overlap: true, state }))
+        Self(Arc::new(Inner { connect: None, patience: Duration::ZERO, overlap: true, rest: Duration::ZERO, state }))
     }
 
     /// The connection. Waits for it until then, or until an error says that waiting is of no use.
@@ -90,6 +103,11 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// The connection if there is one. If there is none, one is being made.
+    pub(crate) fn at_hand(&self) -> Option<Live> {
+        self.live_or_news().ok()
     }
 
     /// Says that a connection is of no more use: silent, closed, or to the wrong server.
@@ -152,7 +170,7 @@ async fn keep_trying(link: Arc<Inner>, publish: watch::Sender<Option<StoreError>
             Err(_) => slow(),
         };
         publish.send_replace(Some(error));
-        sleep(pace.next()).await;
+        sleep(pace.next().max(link.rest)).await;
         let mut state = link.lock();
         // The state holds one receiver itself.
         if publish.receiver_count() <= 1 {
@@ -202,7 +220,7 @@ mod tests {
                 Ok(Arc::new(Dummy) as Arc<dyn Wire>)
             }
         };
-        (Link::new(connect, SECOND, overlap), tries)
+        (Link::new(connect, SECOND, Duration::ZERO, overlap), tries)
     }
 
     #[tokio::test(start_paused = true)]
@@ -296,6 +314,27 @@ mod tests {
         assert_eq!(link.get(Instant::now() + SECOND).await.unwrap().generation, 1);
         sleep(SECOND).await;
         assert_eq!(link.get(Instant::now() + SECOND).await.unwrap().generation, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_what_is_at_hand_waits_for_nothing_and_has_it_tried_seldom() {
+        const REST: Duration = Duration::from_secs(5);
+        let tries = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&tries);
+        let connect = move || {
+            let tried = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            async move { if tried < 3 { Err(unavailable("full")) } else { Ok(Arc::new(Dummy) as Arc<dyn Wire>) } }
+        };
+        let link = Link::new(connect, SECOND, REST, false);
+        let began = Instant::now();
+        while link.at_hand().is_none() {
+            sleep(SECOND / 100).await;
+        }
+        assert_eq!(tries.load(Ordering::SeqCst), 3);
+        assert!(began.elapsed() >= 2 * REST && began.elapsed() < 3 * REST, "{:?}", began.elapsed());
+        assert_eq!(link.at_hand().unwrap().users(), 1);
+        let (one, _other) = (link.at_hand().unwrap(), link.at_hand().unwrap());
+        assert_eq!(one.users(), 2);
     }
 
     #[test]
