@@ -13,7 +13,6 @@ use wix_visitor_core::{Secret, StoreError, StoreErrorKind};
 use crate::cluster;
 use crate::error::{error, misconfigured};
 use crate::link::Link;
-use crate::links::Links;
 use crate::replicas::Replicas;
 use crate::sentinel::Group;
 use crate::server::{Address, Login, Manner};
@@ -261,19 +260,16 @@ impl RedisOptions {
         self.wait.unwrap_or(self.timeout / 2)
     }
 
-    /// How the store reaches its servers.
-    pub(crate) fn links(&self) -> Result<Links, StoreError> {
+    /// How the store reaches its servers: one connection for all, and some for those that wait for replicas.
+    pub(crate) fn links(&self) -> Result<(Link, Option<Replicas>), StoreError> {
         self.check()?;
         let tls = self.read_tls()?;
-        let link = |rest| self.link(tls.as_ref(), rest);
         let replicas = (self.wait_replicas > 0)
-            .then(|| Replicas::new(self.wait_replicas, self.patience_for_replicas(), || link(Duration::ZERO)));
-        // To a cluster there is one for each of its servers.
-        let one_server = matches!(self.place, Place::Server(_) | Place::Sentinel { .. });
-        Ok(Links { first: link(Duration::ZERO), second: one_server.then(|| link(Links::REST)), replicas })
+            .then(|| Replicas::new(self.wait_replicas, self.patience_for_replicas(), || self.link(tls.as_ref())));
+        Ok((self.link(tls.as_ref()), replicas))
     }
 
-    fn link(&self, tls: Option<&Tls>, rest: Duration) -> Link {
+    fn link(&self, tls: Option<&Tls>) -> Link {
         let patience = self.timeout / 2;
         let manner = |login: &Login, database| Manner { login: login.clone(), database, tls: tls.cloned(), patience };
         let servers = Arc::new(manner(&self.login, self.database.into()));
@@ -285,7 +281,7 @@ impl RedisOptions {
                     let (address, servers) = (address.clone(), Arc::clone(&servers));
                     async move { servers.connect_primary(&address).await }
                 };
-                Link::new(connect, timeout, rest, false)
+                Link::new(connect, timeout, Duration::ZERO, false)
             }
             Place::Sentinel { sentinels, service } => {
                 let group = Arc::new(Group { sentinels, service, manner: manner(&self.sentinel_login, 0) });
@@ -294,14 +290,14 @@ impl RedisOptions {
                     async move { group.connect_primary(&servers).await }
                 };
                 // Shorter: the Sentinels may meanwhile know of another primary than the one that does not answer.
-                Link::new(connect, patience, rest, false)
+                Link::new(connect, patience, Duration::ZERO, false)
             }
             Place::Cluster(nodes) => {
                 let connect = move || {
                     let (nodes, servers) = (nodes.clone(), Arc::clone(&servers));
                     async move { cluster::connect(&nodes, &servers, timeout).await }
                 };
-                Link::new(connect, timeout, rest, true)
+                Link::new(connect, timeout, Duration::ZERO, true)
             }
         }
     }

@@ -7,7 +7,6 @@ mod config;
 mod ears;
 mod error;
 mod link;
-mod links;
 mod listing;
 mod pace;
 mod replicas;

@@ -17,6 +17,7 @@ use wix_visitor_core::{Secret, StoreError};
 
 use crate::ears::{Ears, Heard};
 use crate::error::{Failure, misconfigured, not_connected, unavailable};
+use crate::link::Link;
 use crate::tls::Tls;
 use crate::wire::{Answer, Part, Wire};
 
@@ -110,7 +111,7 @@ impl Manner {
         };
         let config = patient().set_push_sender(listen);
         let connection = self.open(address, &address.to_string(), ProtocolVersion::RESP3, &config).await?;
-        Ok(Server { connection, closed, ears })
+        Ok(Server { connection, closed, ears, second: None })
     }
 
     /// By hand: the client does not say why it was refused.
@@ -130,14 +131,25 @@ impl Manner {
         })
     }
 
-    /// A connection to this server if it is a primary, and has every key.
+    /// A connection to this server if it is a primary, and has every key. It takes a second one to the same while many read.
     pub(crate) async fn connect_primary(&self, address: &Address) -> Result<Arc<dyn Wire>, StoreError> {
+        let mut server = self.primary(address).await?;
+        let (manner, address) = (self.clone(), address.clone());
+        let connect = move || {
+            let (manner, address) = (manner.clone(), address.clone());
+            async move { manner.primary(&address).await.map(|server| Arc::new(server) as Arc<dyn Wire>) }
+        };
+        server.second = Some(Link::new(connect, self.patience, SECOND_REST, false));
+        Ok(Arc::new(server))
+    }
+
+    async fn primary(&self, address: &Address) -> Result<Server, StoreError> {
         let server = self.connect(address).await?;
         match server.says_it_is(address).await? {
             Kind::Primary => {
                 self.select_database(&server, address).await?;
                 tracing::debug!(%address, "connected to Redis");
-                Ok(Arc::new(server))
+                Ok(server)
             }
             Kind::Replica => {
                 let of = server.primary().await.map(|primary| format!(" of {primary}")).unwrap_or_default();
@@ -252,11 +264,19 @@ enum Kind {
     Sentinel,
 }
 
+/// How many operations are under way by a connection before reads go by a second one too.
+const MANY: usize = 8;
+/// The time between two tries to have the second.
+const SECOND_REST: Duration = Duration::from_secs(5);
+
 /// A connection to one server.
 pub(crate) struct Server {
     pub(crate) connection: MultiplexedConnection,
     closed: Arc<AtomicBool>,
     ears: Ears,
+    /// Another one to the same server, for reads: the client has one task for each connection, which takes in all answers, and is what
+    /// limits them. Done without where it cannot be had, and gone with the first, so that no read goes to a server that the first has left.
+    second: Option<Link>,
 }
 
 impl Server {
@@ -297,6 +317,14 @@ impl Wire for Server {
     fn ask<'a>(&'a self, command: &'a Cmd) -> Answer<'a> {
         let mut connection = self.connection.clone();
         Box::pin(async move { connection.send_packed_command(command).await?.extract_error() })
+    }
+
+    fn read<'a>(&'a self, command: &'a Cmd, under_way: usize) -> Answer<'a> {
+        let second = self.second.as_ref().filter(|_| under_way > MANY).and_then(Link::at_hand);
+        match second.filter(|second| second.users() <= under_way / 2) {
+            Some(second) => Box::pin(async move { second.wire.ask(command).await }),
+            None => self.ask(command),
+        }
     }
 
     fn subscribe<'a>(&'a self, channels: [&'a str; 2]) -> Option<Answer<'a, Receiver<Heard>>> {

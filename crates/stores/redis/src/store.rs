@@ -17,14 +17,13 @@ use crate::checkup;
 use crate::config::{Place, RedisOptions};
 use crate::error::{Failure, Next, error, misconfigured};
 use crate::link::{Link, Live};
-use crate::links::Links;
 use crate::listing;
 use crate::pace::Pace;
-use crate::replicas::Lane;
+use crate::replicas::{Lane, Replicas};
 use crate::swap::{self, Answered, Swap};
 use crate::value;
 use crate::watch;
-use crate::wire::{Given, Wire};
+use crate::wire::{Answer, Given, Wire};
 
 /// Visitors in Redis. Clones share the connections.
 ///
@@ -36,7 +35,8 @@ struct Inner {
     place: String,
     prefix: String,
     timeout: Duration,
-    links: Links,
+    link: Link,
+    replicas: Option<Replicas>,
     warnings: Vec<String>,
 }
 
@@ -52,25 +52,25 @@ impl RedisStore {
     /// Over a connection that the application has, with the defaults of [`RedisOptions::connection`]. Nothing is sent yet.
     pub fn with_connection<C: ConnectionLike + Clone + Send + Sync + 'static>(connection: C) -> Self {
         let wire: Arc<dyn Wire> = Arc::new(Given(connection));
-        Self::new(RedisOptions::at(Place::Given(Arc::clone(&wire))), Links::only(Link::given(wire)), Vec::new())
+        Self::new(RedisOptions::at(Place::Given(Arc::clone(&wire))), Link::given(wire), None, Vec::new())
     }
 
     pub(crate) async fn start(options: RedisOptions) -> Result<Self, StoreError> {
         needs_runtime()?;
-        let links = options.links()?;
+        let (link, replicas) = options.links()?;
         let until = Instant::now() + options.timeout;
-        let live = links.first.get(until).await?;
+        let live = link.get(until).await?;
         let looked = timeout_at(until, checkup::look(&live)).await;
         let warnings = looked.unwrap_or_else(|_| vec![checkup::NOT_SEEN.to_owned()]);
         for warning in &warnings {
             tracing::warn!(place = %options.place, "{warning}");
         }
-        Ok(Self::new(options, links, warnings))
+        Ok(Self::new(options, link, replicas, warnings))
     }
 
-    fn new(options: RedisOptions, links: Links, warnings: Vec<String>) -> Self {
+    fn new(options: RedisOptions, link: Link, replicas: Option<Replicas>, warnings: Vec<String>) -> Self {
         let RedisOptions { place, prefix, timeout, .. } = options;
-        Self(Arc::new(Inner { place: place.to_string(), prefix, timeout, links, warnings }))
+        Self(Arc::new(Inner { place: place.to_string(), prefix, timeout, link, replicas, warnings }))
     }
 }
 
@@ -94,8 +94,8 @@ impl TokenStore for RedisStore {
 
     async fn watch(&self, site: &ClientId, changes: &Changes) -> Result<Infallible, StoreError> {
         needs_runtime()?;
-        let Inner { links, prefix, timeout, .. } = &*self.0;
-        watch::watch(&links.first, prefix, *timeout, site, changes).await
+        let Inner { link, prefix, timeout, .. } = &*self.0;
+        watch::watch(link, prefix, *timeout, site, changes).await
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
@@ -103,14 +103,14 @@ impl TokenStore for RedisStore {
         let name = inner.name(key);
         let mut tries = Tries::begin(inner.timeout)?;
         loop {
-            let (link, live) = inner.links.to_read(tries.until).await?;
+            let live = inner.link.get(tries.until).await?;
             let failure = match tries.load(&live, &name).await {
                 Ok(Value::Nil) => return Ok(None),
                 Ok(Value::BulkString(standing)) => return value::read(key, standing).map(Some),
                 Ok(_) => Failure::nonsense(),
                 Err(failure) => failure,
             };
-            tries.next(link, &live, failure).await.map_err(|e| of_record(key, e))?;
+            tries.next(&inner.link, &live, failure).await.map_err(|e| of_record(key, e))?;
         }
     }
 
@@ -129,9 +129,9 @@ impl TokenStore for RedisStore {
         }
         let channel = watch::channel(&inner.prefix, key);
         let name = inner.name(key);
-        let swap = Swap::new(&name, key, expected, new, keep, inner.links.replicas.is_some(), channel);
+        let swap = Swap::new(&name, key, expected, new, keep, inner.replicas.is_some(), channel);
         let mut tries = Tries::begin(inner.timeout)?;
-        let (link, mut lane) = inner.links.to_write(tries.until).await?;
+        let (link, mut lane) = inner.to_write(tries.until).await?;
         loop {
             let live = link.get(tries.until).await.map_err(|e| tries.of_write(e))?;
             match tries.swap(&live, &swap, lane.as_mut()).await {
@@ -159,11 +159,11 @@ impl TokenStore for RedisStore {
         let inner = &*self.0;
         let mut tries = Tries::begin(inner.timeout)?;
         loop {
-            let live = inner.links.first.get(tries.until).await?;
+            let live = inner.link.get(tries.until).await?;
             let page = listing::page(&*live.wire, &inner.prefix, site, from, most);
             match timeout_at(tries.until, page).await.unwrap_or_else(|_| Err(Failure::silence())) {
                 Ok(page) => return Ok(page),
-                Err(failure) => tries.next(&inner.links.first, &live, failure).await?,
+                Err(failure) => tries.next(&inner.link, &live, failure).await?,
             }
         }
     }
@@ -178,7 +178,7 @@ impl TokenStore for RedisStore {
         let inner = &*self.0;
         let command = swap::try_out(&inner.name(key));
         let mut tries = Tries::begin(inner.timeout)?;
-        let (link, mut lane) = inner.links.to_write(tries.until).await?;
+        let (link, mut lane) = inner.to_write(tries.until).await?;
         loop {
             let live = link.get(tries.until).await?;
             match tries.write(&live, &command, lane.as_mut()).await {
@@ -190,6 +190,17 @@ impl TokenStore for RedisStore {
 }
 
 impl Inner {
+    /// What a write goes by: a connection of its own where replicas are waited for.
+    async fn to_write(&self, until: Instant) -> Result<(Link, Option<Lane<'_>>), StoreError> {
+        Ok(match &self.replicas {
+            Some(replicas) => {
+                let lane = replicas.take(until).await?;
+                (lane.link.clone(), Some(lane))
+            }
+            None => (self.link.clone(), None),
+        })
+    }
+
     fn name(&self, key: &StoreKey) -> Vec<u8> {
         [self.prefix.as_bytes(), key.as_str().as_bytes()].concat()
     }
@@ -209,7 +220,11 @@ impl Tries {
     }
 
     async fn ask(&self, live: &Live, command: &Cmd) -> Result<Value, Failure> {
-        match timeout_at(self.until, live.wire.ask(command)).await {
+        self.answer(live, live.wire.ask(command)).await
+    }
+
+    async fn answer(&self, live: &Live, answer: Answer<'_>) -> Result<Value, Failure> {
+        match timeout_at(self.until, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(e)) => {
                 let failure = Failure::from(e);
@@ -223,8 +238,8 @@ impl Tries {
     /// By a command that counts as a write: see the module `swap`.
     async fn load(&self, live: &Live, name: &[u8]) -> Result<Value, Failure> {
         let mut command = Cmd::with_capacity(2, 5 + name.len());
-        let answer = self.ask(live, command.arg("GETEX").arg(name)).await;
-        match answer {
+        command.arg("GETEX").arg(name);
+        match self.answer(live, live.wire.read(&command, live.users())).await {
             // A primary that cannot save can still read.
             Err(failure) if failure.is("MISCONF") => self.ask(live, &swap::read_without_saving(name)).await,
             answer => answer,

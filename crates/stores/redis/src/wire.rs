@@ -24,6 +24,12 @@ pub(crate) struct Part {
 pub(crate) trait Wire: Send + Sync + 'static {
     fn ask<'a>(&'a self, command: &'a Cmd) -> Answer<'a>;
 
+    /// The same for a command that only reads, while so many operations are under way.
+    fn read<'a>(&'a self, command: &'a Cmd, under_way: usize) -> Answer<'a> {
+        let _ = under_way;
+        self.ask(command)
+    }
+
     /// Asks each server that holds records.
     fn ask_each<'a>(&'a self, command: &'a Cmd) -> Answer<'a, Vec<Value>> {
         Box::pin(async move { Ok(vec![self.ask(command).await?]) })
