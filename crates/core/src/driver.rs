@@ -198,7 +198,8 @@ impl Driver {
                 return result.map_err(|error| error.with_visitor(entry.id()));
             }
             let mut act = pin!(self.act(seat, flight.goal(), &mut pass, step.action));
-            // Those who wait are told once this flight waits itself: what was published is on its way into the store by then, or there.
+            // Those who wait are told once this flight waits itself, or ends. To wake ten thousand takes a while, and what was published
+            // would have to wait for that on its way into the store.
             input = poll_fn(|context| {
                 let done = act.as_mut().poll(context);
                 if done.is_pending() && mem::take(&mut untold) {

@@ -155,7 +155,7 @@ impl Token {
         &self.0
     }
 
-    /// When it was issued, and when it ends.
+    /// What tells it from those before and after it.
     pub(crate) fn term(&self) -> Option<Term> {
         self.0.outline().term
     }
@@ -264,7 +264,7 @@ impl Entry {
         self.0.snapshot.load_full().filter(|snapshot| snapshot.header.is_some()).map(Token)
     }
 
-    /// That of its access token, which tells it from those before and after it.
+    /// What tells its access token, if it has one, from those before and after it.
     pub(crate) fn term(&self) -> Option<Term> {
         self.snapshot().as_ref().and_then(|snapshot| snapshot.outline().term)
     }

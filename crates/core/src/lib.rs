@@ -15,8 +15,8 @@ mod last;
 mod meters;
 mod packed;
 mod policy;
-#[doc(hidden)] // open to checkers and simulations; no promise of stability
 mod progress;
+#[doc(hidden)] // open to checkers and simulations; no promise of stability
 pub mod protocol;
 #[doc(hidden)] // likewise
 pub mod record;

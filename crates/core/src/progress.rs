@@ -1,7 +1,7 @@
 //! What those who wait for a flight are told: that something was published, and at last how it ended.
 //!
-//! A channel of our own, since ten thousand may wait for one flight: those who are woken take no lock to learn what came, and meet one
-//! another nowhere. By `tokio::sync::watch` it takes two to three times as long until the last of them has gone on.
+//! A channel of our own, since ten thousand may wait for one flight: those who are woken take no lock to learn what came. By
+//! `tokio::sync::watch` it takes two to three times as long until the last of them has gone on.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -126,6 +126,16 @@ async fn a_second_connection_is_there_once_many_loads_are_under_way_and_not_befo
         connections() == Some(2)
     })
     .await;
+    // The second breaks: not even the first notices.
+    let ids = || {
+        let list: String = server.command(&["CLIENT", "LIST"]).unwrap();
+        let others = list.lines().filter(|line| !line.contains("cmd=client"));
+        others.filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect::<Vec<_>>()
+    };
+    let [first, second] = &ids()[..] else { panic!("two connections: {:?}", ids()) };
+    server.tell(&["CLIENT", "KILL", "ID", second.trim_start_matches("id=")]);
+    crowd(&store, 64, 20).await;
+    assert!(ids().contains(first) && !ids().contains(second), "{:?}", ids());
     // Both break, and nobody notices.
     for _ in 0..20 {
         server.tell(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);

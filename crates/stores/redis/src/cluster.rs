@@ -33,7 +33,7 @@ pub(crate) async fn connect(
     timeout: Duration,
 ) -> Result<Arc<dyn Wire>, StoreError> {
     let place = "the cluster";
-    let ears = Ears::new();
+    let ears = Ears::default();
     let client = client(nodes, manner, timeout, &ears).map_err(|e| not_connected(place, &e))?;
     match client.get_async_connection().await {
         Ok(connection) => {

@@ -281,7 +281,7 @@ impl RedisOptions {
                     let (address, servers) = (address.clone(), Arc::clone(&servers));
                     async move { servers.connect_primary(&address).await }
                 };
-                Link::new(connect, timeout, Duration::ZERO, false)
+                Link::new(connect, timeout, false)
             }
             Place::Sentinel { sentinels, service } => {
                 let group = Arc::new(Group { sentinels, service, manner: manner(&self.sentinel_login, 0) });
@@ -290,14 +290,14 @@ impl RedisOptions {
                     async move { group.connect_primary(&servers).await }
                 };
                 // Shorter: the Sentinels may meanwhile know of another primary than the one that does not answer.
-                Link::new(connect, patience, Duration::ZERO, false)
+                Link::new(connect, patience, false)
             }
             Place::Cluster(nodes) => {
                 let connect = move || {
                     let (nodes, servers) = (nodes.clone(), Arc::clone(&servers));
                     async move { cluster::connect(&nodes, &servers, timeout).await }
                 };
-                Link::new(connect, timeout, Duration::ZERO, true)
+                Link::new(connect, timeout, true)
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What a connection hears besides answers: messages on the channels it listens to, and that it is no more.
 
+use std::sync::{Arc, OnceLock};
+
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::broadcast;
 
@@ -18,17 +20,13 @@ pub(crate) enum Heard {
     End,
 }
 
-/// The ears of one connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Ears(broadcast::Sender<Heard>);
+/// The ears of one connection. Room for messages is made when somebody listens for the first time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ears(Arc<OnceLock<broadcast::Sender<Heard>>>);
 
 impl Ears {
-    pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(WAITING))
-    }
-
     pub(crate) fn listen(&self) -> broadcast::Receiver<Heard> {
-        self.0.subscribe()
+        self.0.get_or_init(|| broadcast::Sender::new(WAITING)).subscribe()
     }
 
     pub(crate) fn take(&self, push: PushInfo) {
@@ -39,7 +37,9 @@ impl Ears {
             }
             _ => return,
         };
-        // Nobody listening is no failure.
-        let _ = self.0.send(heard);
+        if let Some(ears) = self.0.get() {
+            // Nobody listening is no failure.
+            let _ = ears.send(heard);
+        }
     }
 }

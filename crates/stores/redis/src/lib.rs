@@ -10,6 +10,7 @@ mod link;
 mod listing;
 mod pace;
 mod replicas;
+mod second;
 mod sentinel;
 mod server;
 mod store;

@@ -28,8 +28,6 @@ struct Inner {
     patience: Duration,
     /// Whether a spoiled connection serves on until there is a new one.
     overlap: bool,
-    /// The least time between two tries to connect.
-    rest: Duration,
     state: Mutex<State>,
 }
 
@@ -38,6 +36,8 @@ struct State {
     generation: u64,
     live: Option<Arc<dyn Wire>>,
     attempt: Option<News>,
+    /// When the last attempt began.
+    tried: Option<Instant>,
 }
 
 /// A connection in use. Held by one operation at a time.
@@ -48,37 +48,32 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// How many operations are under way by it, this one among them.
-    pub(crate) fn users(&self) -> usize {
-        // The link has it too.
-        Arc::strong_count(&self.wire) - 1
+    /// What tells a link's connections from one another.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
-    /// Whether both are the same connection.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.generation == other.generation
+    /// How many operations are under way by it, this one among them.
+    pub(crate) fn users(&self) -> usize {
+        // The link has it too, unless it was spoiled meanwhile.
+        Arc::strong_count(&self.wire) - 1
     }
 }
 
 impl Link {
     /// A link that connects when it is first used.
-    pub(crate) fn new<F>(
-        connect: impl Fn() -> F + Send + Sync + 'static,
-        patience: Duration,
-        rest: Duration,
-        overlap: bool,
-    ) -> Self
+    pub(crate) fn new<F>(connect: impl Fn() -> F + Send + Sync + 'static, patience: Duration, overlap: bool) -> Self
     where
         F: Future<Output = Result<Arc<dyn Wire>, StoreError>> + Send + 'static,
     {
         let connect: Connect = Box::new(move || Box::pin(connect()));
-        Self(Arc::new(Inner { connect: Some(connect), patience, overlap, rest, state: Mutex::default() }))
+        Self(Arc::new(Inner { connect: Some(connect), patience, overlap, state: Mutex::default() }))
     }
 
     /// A link on a connection that is there and mends itself.
     pub(crate) fn given(wire: Arc<dyn Wire>) -> Self {
         let state = Mutex::new(State { live: Some(wire), ..State::default() });
-        Self(Arc::new(Inner { connect: None, patience: Duration::ZERO, overlap: true, rest: Duration::ZERO, state }))
+        Self(Arc::new(Inner { connect: None, patience: Duration::ZERO, overlap: true, state }))
     }
 
     /// The connection. Waits for it until then, or until an error says that waiting is of no use.
@@ -105,9 +100,14 @@ impl Link {
         }
     }
 
-    /// The connection if there is one. If there is none, one is being made.
-    pub(crate) fn at_hand(&self) -> Option<Live> {
-        self.live_or_news().ok()
+    /// The connection if there is one. If there is none, one is being made, unless that was tried within this time.
+    pub(crate) fn at_hand(&self, rest: Duration) -> Option<Live> {
+        let mut state = self.0.lock();
+        let live = self.live(&mut state);
+        if live.is_none() && state.tried.is_none_or(|tried| tried.elapsed() >= rest) {
+            self.attempt(&mut state);
+        }
+        live
     }
 
     /// Says that a connection is of no more use: silent, closed, or to the wrong server.
@@ -125,11 +125,12 @@ impl Link {
 
     fn live_or_news(&self) -> Result<Live, News> {
         let mut state = self.0.lock();
-        if let Some(wire) = state.live.as_ref().filter(|wire| !wire.is_closed()) {
-            return Ok(Live { wire: Arc::clone(wire), generation: state.generation });
-        }
-        state.live = None;
-        Err(self.attempt(&mut state))
+        self.live(&mut state).ok_or_else(|| self.attempt(&mut state))
+    }
+
+    fn live(&self, state: &mut State) -> Option<Live> {
+        state.live.take_if(|wire| wire.is_closed());
+        state.live.as_ref().map(|wire| Live { wire: Arc::clone(wire), generation: state.generation })
     }
 
     /// The attempt under way, or a new one. It is a task of its own, so that nobody who goes away takes it along.
@@ -142,6 +143,7 @@ impl Link {
         }
         let (publish, news) = watch::channel(None);
         state.attempt = Some(news.clone());
+        state.tried = Some(Instant::now());
         tokio::spawn(keep_trying(Arc::clone(&self.0), publish));
         news
     }
@@ -170,7 +172,7 @@ async fn keep_trying(link: Arc<Inner>, publish: watch::Sender<Option<StoreError>
             Err(_) => slow(),
         };
         publish.send_replace(Some(error));
-        sleep(pace.next().max(link.rest)).await;
+        sleep(pace.next()).await;
         let mut state = link.lock();
         // The state holds one receiver itself.
         if publish.receiver_count() <= 1 {
@@ -186,7 +188,7 @@ fn slow() -> StoreError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use redis::{Cmd, Value};
@@ -196,7 +198,7 @@ mod tests {
     use crate::error::misconfigured;
     use crate::wire::Answer;
 
-    struct Dummy;
+    pub(crate) struct Dummy;
 
     impl Wire for Dummy {
         fn ask<'a>(&'a self, _: &'a Cmd) -> Answer<'a> {
@@ -220,7 +222,7 @@ mod tests {
                 Ok(Arc::new(Dummy) as Arc<dyn Wire>)
             }
         };
-        (Link::new(connect, SECOND, Duration::ZERO, overlap), tries)
+        (Link::new(connect, SECOND, overlap), tries)
     }
 
     #[tokio::test(start_paused = true)]
@@ -314,27 +316,6 @@ mod tests {
         assert_eq!(link.get(Instant::now() + SECOND).await.unwrap().generation, 1);
         sleep(SECOND).await;
         assert_eq!(link.get(Instant::now() + SECOND).await.unwrap().generation, 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_takes_what_is_at_hand_waits_for_nothing_and_has_it_tried_seldom() {
-        const REST: Duration = Duration::from_secs(5);
-        let tries = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&tries);
-        let connect = move || {
-            let tried = counted.fetch_add(1, Ordering::SeqCst) + 1;
-            async move { if tried < 3 { Err(unavailable("full")) } else { Ok(Arc::new(Dummy) as Arc<dyn Wire>) } }
-        };
-        let link = Link::new(connect, SECOND, REST, false);
-        let began = Instant::now();
-        while link.at_hand().is_none() {
-            sleep(SECOND / 100).await;
-        }
-        assert_eq!(tries.load(Ordering::SeqCst), 3);
-        assert!(began.elapsed() >= 2 * REST && began.elapsed() < 3 * REST, "{:?}", began.elapsed());
-        assert_eq!(link.at_hand().unwrap().users(), 1);
-        let (one, _other) = (link.at_hand().unwrap(), link.at_hand().unwrap());
-        assert_eq!(one.users(), 2);
     }
 
     #[test]

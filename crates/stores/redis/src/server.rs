@@ -16,8 +16,8 @@ use tokio::sync::broadcast::Receiver;
 use wix_visitor_core::{Secret, StoreError};
 
 use crate::ears::{Ears, Heard};
-use crate::error::{Failure, misconfigured, not_connected, unavailable};
-use crate::link::Link;
+use crate::error::{Failure, Next, misconfigured, not_connected, unavailable};
+use crate::second::Second;
 use crate::tls::Tls;
 use crate::wire::{Answer, Part, Wire};
 
@@ -99,7 +99,7 @@ impl Manner {
 
     /// A connection to this server, whatever its role, to database 0. Whoever calls this sees to the time it takes.
     pub(crate) async fn connect(&self, address: &Address) -> Result<Server, StoreError> {
-        let (closed, ears) = (Arc::new(AtomicBool::new(false)), Ears::new());
+        let (closed, ears) = (Arc::new(AtomicBool::new(false)), Ears::default());
         let (noted, taking) = (Arc::clone(&closed), ears.clone());
         // RESP3's gifts: to hear at once that an idle connection was closed, and on the same connection what is published.
         let listen = move |push: PushInfo| -> Result<(), ()> {
@@ -134,12 +134,19 @@ impl Manner {
     /// A connection to this server if it is a primary, and has every key. It takes a second one to the same while many read.
     pub(crate) async fn connect_primary(&self, address: &Address) -> Result<Arc<dyn Wire>, StoreError> {
         let mut server = self.primary(address).await?;
-        let (manner, address) = (self.clone(), address.clone());
+        let (manner, address, first) = (self.clone(), address.clone(), server.connection.clone());
         let connect = move || {
-            let (manner, address) = (manner.clone(), address.clone());
-            async move { manner.primary(&address).await.map(|server| Arc::new(server) as Arc<dyn Wire>) }
+            let (manner, address, first) = (manner.clone(), address.clone(), first.clone());
+            async move {
+                let server = manner.primary(&address).await?;
+                // By the same name one may come to another.
+                if process(first).await? != process(server.connection.clone()).await? {
+                    return Err(unavailable("a second connection led to another server"));
+                }
+                Ok(Arc::new(server) as Arc<dyn Wire>)
+            }
         };
-        server.second = Some(Link::new(connect, self.patience, SECOND_REST, false));
+        server.second = Some(Second::new(connect, self.patience));
         Ok(Arc::new(server))
     }
 
@@ -264,19 +271,12 @@ enum Kind {
     Sentinel,
 }
 
-/// How many operations are under way by a connection before reads go by a second one too.
-const MANY: usize = 8;
-/// The time between two tries to have the second.
-const SECOND_REST: Duration = Duration::from_secs(5);
-
 /// A connection to one server.
 pub(crate) struct Server {
     pub(crate) connection: MultiplexedConnection,
     closed: Arc<AtomicBool>,
     ears: Ears,
-    /// Another one to the same server, for reads: the client has one task for each connection, which takes in all answers, and is what
-    /// limits them. Done without where it cannot be had, and gone with the first, so that no read goes to a server that the first has left.
-    second: Option<Link>,
+    second: Option<Second>,
 }
 
 impl Server {
@@ -300,6 +300,14 @@ impl Server {
     }
 }
 
+/// Which process a server is, by its own word.
+async fn process(mut connection: MultiplexedConnection) -> Result<String, StoreError> {
+    let info: RedisResult<String> = redis::cmd("INFO").arg("server").query_async(&mut connection).await;
+    let info = info.map_err(|e| Failure::from(e).into_error())?;
+    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    id.map(str::to_owned).ok_or_else(|| unavailable("the server does not say which process it is"))
+}
+
 fn field<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
     let Value::Map(fields) = answer else { return None };
     fields.iter().find(|(found, _)| text(found) == Some(name)).and_then(|(_, value)| text(value))
@@ -320,11 +328,17 @@ impl Wire for Server {
     }
 
     fn read<'a>(&'a self, command: &'a Cmd, under_way: usize) -> Answer<'a> {
-        let second = self.second.as_ref().filter(|_| under_way > MANY).and_then(Link::at_hand);
-        match second.filter(|second| second.users() <= under_way / 2) {
-            Some(second) => Box::pin(async move { second.wire.ask(command).await }),
-            None => self.ask(command),
-        }
+        let at_hand = |second: &'a Second| second.at_hand(under_way).map(|live| (second, live));
+        let Some((second, live)) = self.second.as_ref().and_then(at_hand) else { return self.ask(command) };
+        Box::pin(async move {
+            match live.wire.ask(command).await {
+                Err(e) if Failure::from(e.clone()).next == Next::Reconnect => {
+                    second.spoil(&live);
+                    self.ask(command).await
+                }
+                answer => answer,
+            }
+        })
     }
 
     fn subscribe<'a>(&'a self, channels: [&'a str; 2]) -> Option<Answer<'a, Receiver<Heard>>> {

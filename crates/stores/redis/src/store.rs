@@ -320,10 +320,6 @@ fn of_record(key: &StoreKey, failure: StoreError) -> StoreError {
 }
 
 fn needs_runtime() -> Result<(), StoreError> {
-    // Who is a task has one; to look for it counts up what all threads share.
-    if tokio::task::try_id().is_some() {
-        return Ok(());
-    }
     tokio::runtime::Handle::try_current()
         .map(drop)
         .map_err(|_| misconfigured("there is no tokio runtime here: use the store within one"))

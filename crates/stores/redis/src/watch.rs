@@ -13,7 +13,7 @@ use wix_visitor_core::{Change, Changes, ClientId, Etag, StoreError, StoreErrorKi
 
 use crate::ears::Heard;
 use crate::error::{Failure, error, unavailable};
-use crate::link::{Link, Live};
+use crate::link::Link;
 
 /// How often the listener makes sure that it would hear.
 const BEAT: Duration = Duration::from_secs(2);
@@ -41,10 +41,13 @@ pub(crate) async fn watch(
         return Err(error(StoreErrorKind::Unsupported, message));
     };
     let mut ears = timeout_at(until, subscribed).await.map_err(|_| deaf())?.map_err(failed)?;
+    // Not held on to: who holds a connection has an operation under way.
+    let generation = live.generation();
+    drop(live);
     let (mut beats, mut listening): (u64, bool) = (0, false);
     loop {
         beats += 1;
-        say(link, &live, &own, beats, timeout).await?;
+        say(link, generation, &own, beats, timeout).await?;
         let mut heard = false;
         let (due, late) = (Instant::now() + BEAT, Instant::now() + timeout);
         loop {
@@ -69,9 +72,10 @@ pub(crate) async fn watch(
 }
 
 /// Says something to oneself, on the connection that others of this store use too.
-async fn say(link: &Link, live: &Live, own: &str, beats: u64, timeout: Duration) -> Result<(), StoreError> {
+async fn say(link: &Link, generation: u64, own: &str, beats: u64, timeout: Duration) -> Result<(), StoreError> {
     let until = Instant::now() + timeout;
-    if !link.get(until).await?.is(live) {
+    let live = link.get(until).await?;
+    if live.generation() != generation {
         return Err(unavailable("the connection on which changes were told has been replaced"));
     }
     let mut command = redis::cmd("PUBLISH");
