@@ -16,7 +16,7 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     pub(crate) const FULL: Self = Self { count: 9, time: Duration::from_millis(250), quick: false };
-    /// Three times as many, each a third as long: for what shares the processors with another program, and is told by which of them the
+    /// Three times as many, each a third as long: for what shares the processors with another program, or is told by which of them the
     /// system runs where.
     pub(crate) fn finer(self) -> Self {
         Self { count: 3 * self.count, time: self.time / 3, ..self }
