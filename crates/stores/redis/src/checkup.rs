@@ -59,7 +59,8 @@ fn pair(answer: &Value, name: &str) -> Option<String> {
     (text(found)? == name).then(|| text(value)).flatten()
 }
 
-fn line(info: &str, field: &str) -> Option<String> {
+/// A field of what `INFO` says.
+pub(crate) fn line(info: &str, field: &str) -> Option<String> {
     let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     Some(value.trim().to_owned())
 }

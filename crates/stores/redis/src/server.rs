@@ -15,6 +15,7 @@ use redis::{
 use tokio::sync::broadcast::Receiver;
 use wix_visitor_core::{Secret, StoreError};
 
+use crate::checkup;
 use crate::ears::{Ears, Heard};
 use crate::error::{Failure, Next, misconfigured, not_connected, unavailable};
 use crate::second::Second;
@@ -304,8 +305,7 @@ impl Server {
 async fn process(mut connection: MultiplexedConnection) -> Result<String, StoreError> {
     let info: RedisResult<String> = redis::cmd("INFO").arg("server").query_async(&mut connection).await;
     let info = info.map_err(|e| Failure::from(e).into_error())?;
-    let id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-    id.map(str::to_owned).ok_or_else(|| unavailable("the server does not say which process it is"))
+    checkup::line(&info, "run_id").ok_or_else(|| unavailable("the server does not say which process it is"))
 }
 
 fn field<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
