@@ -62,8 +62,9 @@ fn run(rounds: &Rounds) -> Result<Outcome> {
     let runtime = &Arc::new(server_runtime()?);
     let bytes = runtime.block_on(record())?.len();
     let most = if rounds.quick { MOST_QUICK } else { MOST };
-    let kinds: [Kind<'_>; 9] = [
-        (Role::Limit, "memory", "in a bare map", &|most| Ok(Box::new(Map::new(bytes, most)?))),
+    let kinds: [Kind<'_>; 10] = [
+        (Role::Limit, "memory", "in an array, by number", &|most| bare::<Vec<_>>(bytes, most)),
+        (Role::Limit, "memory", "in a bare map", &|most| bare::<HashMap<_, _, _>>(bytes, most)),
         (Role::Ours, "memory", "in memory", &|most| ours(runtime, async { Ok(MemoryStore::new()) }, most, ())),
         (Role::Ours, "Redis", "in Redis", &|most| {
             let server = RedisServer::start()?;
@@ -162,35 +163,80 @@ impl<K: 'static> Grows for Ours<K> {
 }
 
 /// No store at all: what it takes to find a record and to copy it.
-struct Map {
+struct Bare<R> {
     keys: Vec<StoreKey>,
-    records: RefCell<HashMap<StoreKey, Vec<u8>, foldhash::fast::RandomState>>,
+    records: RefCell<R>,
     bytes: usize,
 }
 
-impl Map {
-    fn new(bytes: usize, most: usize) -> Result<Self> {
-        Ok(Self { keys: (0..most).map(key).collect::<Result<_>>()?, records: RefCell::default(), bytes })
+/// Where the records are.
+trait Records: Default {
+    type Key;
+    fn key(n: usize, key: &StoreKey) -> Self::Key;
+    fn put(&mut self, key: Self::Key, record: Vec<u8>);
+    fn get(&self, key: &Self::Key) -> Option<&Vec<u8>>;
+}
+
+impl Records for HashMap<StoreKey, Vec<u8>, foldhash::fast::RandomState> {
+    type Key = StoreKey;
+
+    fn key(_: usize, key: &StoreKey) -> StoreKey {
+        key.clone()
+    }
+
+    fn put(&mut self, key: StoreKey, record: Vec<u8>) {
+        self.insert(key, record);
+    }
+
+    fn get(&self, key: &StoreKey) -> Option<&Vec<u8>> {
+        self.get(key)
     }
 }
 
-impl Grows for Map {
+/// Nothing is searched for: each is at its visitor's number.
+impl Records for Vec<Vec<u8>> {
+    type Key = usize;
+
+    fn key(n: usize, _: &StoreKey) -> usize {
+        n
+    }
+
+    fn put(&mut self, n: usize, record: Vec<u8>) {
+        if self.len() <= n {
+            self.resize_with(n + 1, Vec::new);
+        }
+        self[n] = record;
+    }
+
+    fn get(&self, n: &usize) -> Option<&Vec<u8>> {
+        self.as_slice().get(*n)
+    }
+}
+
+fn bare<R: Records + 'static>(bytes: usize, most: usize) -> Made {
+    let keys = (0..most).map(key).collect::<Result<_>>()?;
+    Ok(Box::new(Bare { keys, records: RefCell::new(R::default()), bytes }))
+}
+
+impl<R: Records> Grows for Bare<R> {
     fn fill(&self, from: usize, to: usize) -> Result {
         // In the order in which the stores are filled: one that is asked later would lie in memory one after the other.
-        let mut keys: Vec<_> = self.keys[from..to].iter().collect();
-        keys.sort_unstable();
-        let records = keys.into_iter().map(|key| (key.clone(), vec![b'x'; self.bytes]));
-        self.records.borrow_mut().extend(records);
+        let mut order: Vec<_> = (from..to).collect();
+        order.sort_unstable_by_key(|n| &self.keys[*n]);
+        let mut records = self.records.borrow_mut();
+        for n in order {
+            records.put(R::key(n, &self.keys[n]), vec![b'x'; self.bytes]);
+        }
         Ok(())
     }
 
     fn middle_load(&self, visitors: usize) -> Result<f64> {
         let records = self.records.borrow();
-        let load = async |key: &StoreKey| {
+        let load = async |key: &R::Key| {
             black_box(records.get(key).cloned().ok_or("what was written is not there")?);
             Ok(())
         };
-        runtime()?.block_on(middle_load(visitors, |n| self.keys[n].clone(), load))
+        runtime()?.block_on(middle_load(visitors, |n| R::key(n, &self.keys[n]), load))
     }
 }
 
