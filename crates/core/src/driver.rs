@@ -114,6 +114,7 @@ impl Driver {
 
     /// The flight under way for this visitor, or a new one towards `goal`.
     pub(crate) fn board(self: &Arc<Self>, entry: &Entry, goal: Goal) -> Result<Boarded, Error> {
+        let runtime = runtime()?;
         let (boarded, takes_off) = entry.state(|state| {
             if let Some(UnderWay { waiting, shared, .. }) = &state.flight {
                 let joined = if *shared { Joined::Shared } else { Joined::Aside };
@@ -122,16 +123,15 @@ impl Driver {
             if goal != Goal::Save && self.closing.has_begun() {
                 return Err(Error::new(ErrorKind::ShuttingDown, "the site was shut down; no grant is sent"));
             }
-            let runtime = runtime()?;
-            let (progress, waiting) = Progress::new();
+            let (progress, waiting) = Progress::new(Arc::clone(&self.clock));
             let news = Arc::<Notify>::default();
             let shared = waited_for(&goal);
             state.flight = Some(UnderWay { waiting: waiting.clone(), shared, news: Arc::clone(&news) });
             let flight = Flight::new(Arc::clone(&self.policy), entry.spread(), goal, entry.held(), state.watch.clone());
             let seat = Seat { slot: Slot(entry.clone()), intents: state.intents(), news, progress };
-            Ok((Boarded { waiting, joined: None }, Some((runtime, seat, flight))))
+            Ok((Boarded { waiting, joined: None }, Some((seat, flight))))
         })?;
-        let Some((runtime, seat, flight)) = takes_off else { return Ok(boarded) };
+        let Some((seat, flight)) = takes_off else { return Ok(boarded) };
         self.listen(&runtime);
         let span = spans::flight(entry.id(), flight.goal());
         let driver = Arc::clone(self);

@@ -407,7 +407,11 @@ mod tests {
     fn entry() -> Entry {
         let keys = SiteKeys::new("issuer", &ClientId::new("client").unwrap());
         let entry = Entry::new(keys.hash("somebody"));
-        let flight = UnderWay { waiting: crate::progress::Progress::new().1, shared: true, news: Arc::default() };
+        let flight = UnderWay {
+            waiting: crate::progress::Progress::new(Arc::new(crate::clock::SystemClock::default())).1,
+            shared: true,
+            news: Arc::default(),
+        };
         entry.state(|state| state.flight = Some(flight));
         entry
     }

@@ -15,6 +15,7 @@ use crate::entry::{Entry, Token};
 use crate::error::{Error, ErrorKind};
 use crate::events::VisitorLost;
 use crate::key::VisitorId;
+use crate::progress::Heard;
 use crate::protocol::flight::Goal;
 use crate::protocol::intent::Intent;
 use crate::protocol::reconcile::{Held, newer};
@@ -422,8 +423,7 @@ impl Visitor {
     /// Waits for a flight, and for another where the first one's end is not what this caller needs.
     async fn obtain(&self, goal: Goal) -> Result<Authorization, Error> {
         self.check()?;
-        let wait = self.driver.policy.wait;
-        let start = self.driver.clock.monotonic();
+        let until = self.driver.clock.monotonic().saturating_add(self.driver.policy.wait);
         let mut lost = None;
         let mut vanished = 0;
         let mut first = true;
@@ -439,7 +439,7 @@ impl Visitor {
                 }
                 return Ok(Authorization { token, lost });
             }
-            if self.driver.clock.monotonic().saturating_sub(start) > wait {
+            if self.driver.clock.monotonic() > until {
                 return Err(self.late());
             }
             waiting.get_or_insert_with(|| self.driver.meters.wait());
@@ -457,15 +457,10 @@ impl Visitor {
                 if let Some(token) = self.present(&goal) {
                     return Ok(Authorization { token, lost });
                 }
-                let left = wait.saturating_sub(self.driver.clock.monotonic().saturating_sub(start));
-                tokio::select! {
-                    biased;
-                    () = flight.news() => {}
-                    () = self.driver.clock.sleep(left) => {
-                        // One that was published this very moment is not told yet.
-                        let token = self.present(&goal);
-                        return token.map(|token| Authorization { token, lost }).ok_or_else(|| self.late());
-                    }
+                if flight.news(until).await == Heard::Nothing {
+                    // One that was published this very moment is not told yet.
+                    let token = self.present(&goal);
+                    return token.map(|token| Authorization { token, lost }).ok_or_else(|| self.late());
                 }
             };
             match end {

@@ -88,7 +88,8 @@ impl Visitors {
     /// back. Call it before `main` returns. Usable tokens are served from memory even afterwards.
     ///
     /// Without it, the last handle that is dropped in the `main` of a multi-threaded runtime waits likewise; anywhere else, what is
-    /// under way then may be lost with its runtime, and with it a token that can be redeemed only once.
+    /// under way then may be lost with its runtime, and with it a token that can be redeemed only once. A handle on a visitor is none on
+    /// the site: keep one of the site as long as its visitors are to be renewed.
     ///
     /// Waits for at most a lease, a save and a second. What could not be saved until then is reported as an error; a later call tries
     /// again.

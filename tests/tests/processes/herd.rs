@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use wix_visitor::{Authorization, Error, ErrorKind, SiteVisitor};
+use wix_visitor::{Authorization, Error, ErrorKind, Site, SiteVisitor};
 use wix_visitor_testkit::sandbox::{Fault, Rotation, fingerprint};
 
 use crate::child::{Pace, within};
@@ -64,20 +64,21 @@ impl Herd {
     }
 }
 
-/// A site in this process, and its visitor, whose token has just ended. Returns whose it is.
-async fn expired(kind: Kind) -> (Scene, SiteVisitor, String) {
+/// A site in this process, and its visitor, whose token has just ended. Returns whose it is. The site is kept: were it dropped while its
+/// first flight comes to its end, no more grants would be sent.
+async fn expired(kind: Kind) -> (Scene, Site, SiteVisitor, String) {
     let mut scene = Scene::new(kind, Rotation::Strict, Pace::PATIENT).await;
     let (site, clock) = scene.site().await;
     let visitor = site.visitor(&scene.key);
     let identity = scene.identity_of(&Herd::send(&visitor, 1).one_token().await);
     scene.expire();
     clock.advance(LATER);
-    (scene, visitor, identity)
+    (scene, site, visitor, identity)
 }
 
 on_every_kind! {
     async fn ten_thousand_callers_of_an_expired_token_make_one_grant(kind: Kind) {
-        let (scene, visitor, identity) = expired(kind).await;
+        let (scene, _site, visitor, identity) = expired(kind).await;
         let gate = scene.sandbox.hold_renewals();
         let mut herd = Herd::send(&visitor, CALLERS);
         herd.asked().await;
@@ -87,7 +88,7 @@ on_every_kind! {
     }
 
     async fn a_leader_that_goes_away_leaves_ten_thousand_served_by_one_grant(kind: Kind) {
-        let (scene, visitor, identity) = expired(kind).await;
+        let (scene, _site, visitor, identity) = expired(kind).await;
         let gate = scene.sandbox.hold_renewals();
         let leader = Herd::send(&visitor, 1);
         within("the leader's grant", gate.arrived()).await;
@@ -100,7 +101,7 @@ on_every_kind! {
     }
 
     async fn a_failing_endpoint_gets_one_grant_from_ten_thousand_who_share_one_error(kind: Kind) {
-        let (scene, visitor, identity) = expired(kind).await;
+        let (scene, _site, visitor, identity) = expired(kind).await;
         scene.sandbox.fault(Fault::on_renew().status(503).retry_after(600).always());
         let gate = scene.sandbox.hold_renewals();
         let mut herd = Herd::send(&visitor, CALLERS);
