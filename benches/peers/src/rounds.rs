@@ -16,10 +16,10 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     pub(crate) const FULL: Self = Self { count: 9, time: Duration::from_millis(250), quick: false };
-    /// Three times as many, each a third as long: for what shares the processors with another program, or is told by which of them the
+    /// So many times as many, each as much shorter: for what shares the processors with another program, or is told by which of them the
     /// system runs where.
-    pub(crate) fn finer(self) -> Self {
-        Self { count: 3 * self.count, time: self.time / 3, ..self }
+    pub(crate) fn finer(self, times: u32) -> Self {
+        Self { count: self.count * times as usize, time: self.time / times, ..self }
     }
 
     pub(crate) const QUICK: Self = Self { count: 5, time: Duration::from_millis(60), quick: true };

@@ -41,7 +41,7 @@ pub(crate) fn row() -> Row {
 }
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
-    let rounds = &rounds.finer();
+    let rounds = &rounds.finer(3);
     let (runtime, folder) = (server_runtime()?, scratch::folder()?);
     let tasks = Tasks { in_flight: 1, visitors: VISITORS, batch: 1, time: rounds.time };
     let ours = runtime.block_on(async {

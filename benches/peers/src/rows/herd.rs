@@ -31,7 +31,7 @@ pub(crate) fn row() -> Row {
         unit: Unit::Milliseconds,
         goals: vec![Goal(Of::Counted(GRANTS), Bound::Equal(1.0)), Goal(Of::Limit, Bound::Most(1.5))],
         // Whether the second processor is there at once for those who are woken differs from one round to the next.
-        run: Box::new(|rounds| run(&rounds.finer(), 200)),
+        run: Box::new(|rounds| run(&rounds.finer(3), 200)),
     }
 }
 

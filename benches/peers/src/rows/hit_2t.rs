@@ -27,7 +27,7 @@ pub(crate) fn row() -> Row {
 }
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
-    let rounds = &rounds.finer();
+    let rounds = &rounds.finer(3);
     let runtime = Runtime::new()?;
     let endpoint = Endpoint::start()?;
     let url = endpoint.url("hit-2t", Answers::AT_ONCE);

@@ -33,7 +33,7 @@ pub(crate) fn row() -> Row {
 }
 
 fn run(rounds: &Rounds) -> Result<Outcome> {
-    let rounds = &rounds.finer();
+    let rounds = &rounds.finer(3);
     let runtime = runtime()?;
     let mut ours = SessionLayer::new(&site()?).layer(service_fn(ours));
     let mut theirs = SessionManagerLayer::new(MemoryStore::default()).layer(service_fn(theirs));

@@ -46,7 +46,7 @@ pub(crate) fn rows() -> [Row; 2] {
 }
 
 fn run(rounds: &Rounds, in_flight: usize) -> Result<Outcome> {
-    let rounds = if in_flight == 1 { &rounds.finer() } else { rounds };
+    let rounds = if in_flight == 1 { &rounds.finer(3) } else { rounds };
     let (runtime, folder) = (server_runtime()?, scratch::folder()?);
     let (path, theirs) = (folder.path().join("ours.db"), folder.path().join("theirs.db"));
     let ours = runtime
