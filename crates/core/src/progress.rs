@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
@@ -65,9 +66,12 @@ type Place = (Duration, u64);
 
 /// For those who wait until the end, however long it takes.
 const NEVER: Duration = Duration::MAX;
+const LATEST: Duration = NEVER.saturating_sub(Duration::from_nanos(1));
 
 struct BellPlace {
     runtime: runtime::Id,
+    /// Where it was hung, until it watches.
+    hung: Option<ThreadId>,
     /// To be woken when the first in the room changes.
     waker: Option<Waker>,
 }
@@ -147,15 +151,15 @@ impl Waiting {
     }
 
     /// Until there is news that is not known yet, or until this moment on the monotonic clock. Dropped at any point, it leaves nothing
-    /// behind. To be polled within a runtime first: in that one the time is watched.
+    /// behind. To be polled within a runtime: in that one the time is watched.
     pub(crate) fn news(&self, until: Duration) -> impl Future<Output = Heard> + Send + use<'_> {
-        News { waiting: self, until, place: None }
+        News { waiting: self, until: until.min(LATEST), place: None }
     }
 
     /// Until the end, whatever it is.
     pub(crate) async fn ended(mut self) {
         while self.end().is_none() {
-            self.news(NEVER).await;
+            News { waiting: &self, until: NEVER, place: None }.await;
         }
     }
 }
@@ -193,7 +197,8 @@ impl Future for News<'_> {
             return self.heard(Heard::News);
         }
         let waker = context.waker().clone();
-        let here = if self.place.is_none() && self.until != NEVER { Handle::try_current().ok() } else { None };
+        // Whoever polls, which may be another runtime than before.
+        let here = if self.until == NEVER { None } else { Handle::try_current().ok() };
         let told = &self.waiting.told;
         let mut room = told.room();
         if self.is_there() {
@@ -211,12 +216,14 @@ impl Future for News<'_> {
         let bell = here.and_then(|here| Some((Bell::hang(told, &mut room, here.id())?, here)));
         // What drops a waker may end a task, and with it anything: not under the lock.
         drop(room);
+        self.place = Some(place);
         drop(before);
         rearmed.into_iter().for_each(Waker::wake);
         if let Some((bell, here)) = bell {
+            // In a runtime without timers ours panics: here, and not where nobody would see why this wait has no end.
+            let _ = bell.told.clock.sleep(Duration::ZERO).as_mut().poll(context);
             here.spawn(bell.watch());
         }
-        self.place = Some(place);
         Poll::Pending
     }
 }
@@ -230,20 +237,24 @@ impl Drop for News<'_> {
     }
 }
 
-/// Wakes those whose time is over. There is one in each runtime in which somebody waits, so that nobody depends on another runtime to go on.
+/// Wakes those whose time is over. There is one in each runtime in which somebody waits, or a few, so that nobody depends on another runtime
+/// to go on.
 struct Bell {
     told: Arc<Told>,
     number: u64,
 }
 
 impl Bell {
-    /// A new one, if there is none in this runtime.
+    /// A new one, if there is none in this runtime. One that another thread has hung and that does not watch yet is none: that thread may
+    /// do something else for long before it lets its tasks go on, and others cannot always take them over.
     fn hang(told: &Arc<Told>, room: &mut Room, runtime: runtime::Id) -> Option<Self> {
-        if room.bells.values().any(|bell| bell.runtime == runtime) {
+        let here = thread::current().id();
+        let counts = |bell: &BellPlace| bell.runtime == runtime && bell.hung.is_none_or(|hung| hung == here);
+        if room.bells.values().any(counts) {
             return None;
         }
         let number = room.number();
-        room.bells.insert(number, BellPlace { runtime, waker: None });
+        room.bells.insert(number, BellPlace { runtime, hung: Some(here), waker: None });
         Some(Self { told: Arc::clone(told), number })
     }
 
@@ -254,8 +265,8 @@ impl Bell {
             let left = first.saturating_sub(clock.monotonic());
             tokio::select! {
                 biased;
-                () = self.other_first(first) => {}
                 () = clock.sleep(left) => self.ring(clock.monotonic().max(first)),
+                () = self.other_first(first) => {}
             }
         }
     }
@@ -263,6 +274,9 @@ impl Bell {
     /// When the first one's time is over. If nobody's is, the bell is gone, and whoever comes next needs another.
     fn first(&self) -> Option<Duration> {
         let mut room = self.told.room();
+        if let Some(bell) = room.bells.get_mut(&self.number) {
+            bell.hung = None;
+        }
         let first = room.first();
         let gone = if first.is_none() { room.bells.remove(&self.number) } else { None };
         drop(room);
@@ -334,7 +348,7 @@ mod tests {
                 tokio::spawn(async move {
                     let mut heard = 0;
                     while waiting.end().is_none() {
-                        waiting.news(NEVER).await;
+                        waiting.news(LATEST).await;
                         heard += 1;
                     }
                     (heard, waiting.end().cloned())
@@ -363,7 +377,7 @@ mod tests {
         let mut late = waiting.clone();
         assert!(late.end().is_none());
         {
-            let mut news = pin!(late.news(NEVER));
+            let mut news = pin!(late.news(LATEST));
             tokio::select! {
                 biased;
                 _ = news.as_mut() => panic!("it was known"),
@@ -373,7 +387,7 @@ mod tests {
             news.await;
         }
         // Who has not looked since hears of it at once.
-        waiting.news(NEVER).await;
+        waiting.news(LATEST).await;
         assert!(waiting.end().is_none());
         progress.ended(Ok(Landing::default()));
         waiting.ended().await;
@@ -537,5 +551,43 @@ mod tests {
         });
         drop(first);
         assert_eq!(bells_in(&waiting), 0);
+    }
+
+    /// A worker's newest task waits for the worker, and no other takes it over.
+    #[test]
+    fn nobodys_time_depends_on_a_task_that_holds_up_its_thread() {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+        let (_progress, waiting) = Progress::new(Arc::new(SystemClock::default()));
+        let (held_up, other) = (waiting.clone(), waiting.clone());
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        runtime.block_on(async {
+            let (asked, has_asked) = tokio::sync::oneshot::channel();
+            let first = tokio::spawn(async move {
+                let mut news = pin!(held_up.news(60 * SECOND));
+                assert!(news.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                asked.send(()).unwrap();
+                wait.recv().unwrap();
+            });
+            has_asked.await.unwrap();
+            let second = tokio::spawn(async move { other.news(Duration::ZERO).await });
+            let heard = tokio::time::timeout(10 * SECOND, second).await;
+            go_on.send(()).unwrap();
+            first.await.unwrap();
+            assert_eq!(heard.unwrap().unwrap(), Heard::Nothing);
+        });
+    }
+
+    #[test]
+    fn who_goes_on_waiting_in_another_runtime_is_told_there() {
+        let runtime = || runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let (_, _progress, waiting) = second.block_on(async { paused() });
+        let mut news = pin!(waiting.news(SECOND));
+        first.block_on(async {
+            assert!(news.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            yield_now().await;
+        });
+        let heard = second.block_on(async { tokio::time::timeout(60 * SECOND, news).await });
+        assert_eq!(heard, Ok(Heard::Nothing));
     }
 }
