@@ -248,13 +248,13 @@ impl Bell {
     /// A new one, if there is none in this runtime. One that another thread has hung and that does not watch yet is none: that thread may
     /// do something else for long before it lets its tasks go on, and others cannot always take them over.
     fn hang(told: &Arc<Told>, room: &mut Room, runtime: runtime::Id) -> Option<Self> {
-        let here = thread::current().id();
-        let counts = |bell: &BellPlace| bell.runtime == runtime && bell.hung.is_none_or(|hung| hung == here);
+        let is_ours = |hung| hung == thread::current().id();
+        let counts = |bell: &BellPlace| bell.runtime == runtime && bell.hung.is_none_or(is_ours);
         if room.bells.values().any(counts) {
             return None;
         }
         let number = room.number();
-        room.bells.insert(number, BellPlace { runtime, hung: Some(here), waker: None });
+        room.bells.insert(number, BellPlace { runtime, hung: Some(thread::current().id()), waker: None });
         Some(Self { told: Arc::clone(told), number })
     }
 
@@ -466,6 +466,15 @@ mod tests {
         (clock, progress, waiting)
     }
 
+    fn two_runtimes() -> [runtime::Runtime; 2] {
+        [(); 2].map(|()| runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap())
+    }
+
+    /// Begins to wait, and is not polled again here.
+    fn begin(news: Pin<&mut impl Future<Output = Heard>>) {
+        assert!(news.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
     fn bells_in(waiting: &Waiting) -> usize {
         waiting.told.room().bells.len()
     }
@@ -534,12 +543,11 @@ mod tests {
 
     #[test]
     fn nobodys_time_depends_on_a_runtime_that_stands_still_or_is_gone() {
-        let runtime = || runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (first, second) = (runtime(), runtime());
+        let [first, second] = two_runtimes();
         let (_, _progress, waiting) = first.block_on(async { paused() });
         let mut unpolled = pin!(waiting.news(SECOND));
         first.block_on(async {
-            assert!(unpolled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            begin(unpolled.as_mut());
             yield_now().await;
         });
         assert_eq!(bells_in(&waiting), 1);
@@ -564,7 +572,7 @@ mod tests {
             let (asked, has_asked) = tokio::sync::oneshot::channel();
             let first = tokio::spawn(async move {
                 let mut news = pin!(held_up.news(60 * SECOND));
-                assert!(news.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                begin(news.as_mut());
                 asked.send(()).unwrap();
                 wait.recv().unwrap();
             });
@@ -579,12 +587,11 @@ mod tests {
 
     #[test]
     fn who_goes_on_waiting_in_another_runtime_is_told_there() {
-        let runtime = || runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (first, second) = (runtime(), runtime());
+        let [first, second] = two_runtimes();
         let (_, _progress, waiting) = second.block_on(async { paused() });
         let mut news = pin!(waiting.news(SECOND));
         first.block_on(async {
-            assert!(news.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            begin(news.as_mut());
             yield_now().await;
         });
         let heard = second.block_on(async { tokio::time::timeout(60 * SECOND, news).await });
